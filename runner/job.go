@@ -1,0 +1,131 @@
+// Package runner runs the jobs of one deployment: it holds the deadline, turns
+// panics and interruptions into verdicts, keeps the log and the report, and
+// finishes, whatever happened before.
+package runner
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"mayfly/iam"
+	"mayfly/internal/secret"
+	"mayfly/internal/store"
+)
+
+// A JobConfig is one kind's strictly decoded options.
+type JobConfig interface {
+	// Validate returns all mistakes at once. In these Problems, Item is the
+	// path of the key inside the kind's mapping ("owners[1]"), Reason what is
+	// wrong and Fix what would be right.
+	Validate() []Problem
+	// Needs says what the deployment must grant or install.
+	Needs() Needs
+	// New builds the job. It does no I/O: what can only be found out by
+	// asking a service is found out in Run.
+	New(Env) (Job, error)
+}
+
+// Needs is what a job wants from its deployment.
+type Needs struct {
+	Permissions []iam.Statement
+	Packages    []string
+	Ingress     []Ingress
+	Zones       []string
+	// Secrets are resolved before any job starts; one that cannot be read is
+	// a configuration error.
+	Secrets []secret.Ref
+}
+
+// Ingress is one TCP port the outside may reach, and from where (CIDR).
+type Ingress struct {
+	Port int
+	From []string
+}
+
+// Env is what a job may use of the world. The runner fills one per job.
+type Env struct {
+	Job    string      // the job's name in the config
+	Prefix string      // where the job writes in the store: "github", no slashes around it
+	RunID  string      // "20261120T170412Z-i-0abc"
+	Start  time.Time   // when the run began, UTC
+	Store  store.Store // where objects go
+	// Secret returns the value of one of the job's Needs().Secrets.
+	Secret func(secret.Ref) (secret.Value, error)
+	// Redact takes every known secret out of a text, in every encoding.
+	Redact func(string) string
+	// HTTP is the transport for everything that is not AWS.
+	HTTP http.RoundTripper
+	// Getenv reads the environment (endpoint overrides for tests and demo).
+	Getenv func(string) string
+	// Version is mayfly's own, for manifests.
+	Version string
+}
+
+// A Job does one unit of work. Run returns within 20 s of ctx's end and never
+// leaves a partial object under its final name.
+type Job interface {
+	Run(ctx context.Context, rec *Recorder) error
+}
+
+// Outcome is how one item ended.
+type Outcome string
+
+// The outcomes. Changed, Unchanged and Empty mean: a good, current backup
+// exists. Skipped means the config excluded it.
+const (
+	Changed     Outcome = "changed"
+	Unchanged   Outcome = "unchanged"
+	Empty       Outcome = "empty"
+	Skipped     Outcome = "skipped"
+	Partial     Outcome = "partial"
+	Failed      Outcome = "failed"
+	Interrupted Outcome = "interrupted"
+)
+
+// Good reports whether the item's backup is whole and current.
+func (o Outcome) Good() bool { return o == Changed || o == Unchanged || o == Empty }
+
+// Verdict is how a job, or a run, ended.
+type Verdict string
+
+// The verdicts, best first.
+const (
+	VerdictComplete    Verdict = "complete"
+	VerdictPartial     Verdict = "partial"
+	VerdictInterrupted Verdict = "interrupted"
+	VerdictFailed      Verdict = "failed"
+)
+
+// A Problem says what went wrong with what, why, and what to do about it.
+// All of it is plain text without secrets.
+type Problem struct {
+	Job    string `json:"job,omitempty"`
+	Item   string `json:"item,omitempty"`
+	Doing  string `json:"doing,omitempty"` // "fetch", "list repositories"
+	Reason string `json:"reason"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// Error makes a Problem usable as an error: "fetch acme/site: reason: fix".
+func (p *Problem) Error() string { return p.String() }
+
+func (p Problem) String() string {
+	s := p.Reason
+	switch {
+	case p.Doing != "" && p.Item != "":
+		s = p.Doing + " " + p.Item + ": " + s
+	case p.Doing != "":
+		s = p.Doing + ": " + s
+	case p.Item != "":
+		s = p.Item + ": " + s
+	}
+	if p.Fix != "" {
+		s += ": " + p.Fix
+	}
+	return s
+}
+
+// LogValue keeps a Problem one readable line in the log.
+func (p Problem) LogValue() slog.Value { return slog.StringValue(p.String()) }

@@ -1,0 +1,176 @@
+package runner
+
+import (
+	"log/slog"
+	"sort"
+	"sync"
+	"time"
+)
+
+// A Recorder takes down what a job does, item by item. It is safe for
+// concurrent use and never blocks. What a job has recorded survives its panic
+// or hang.
+type Recorder struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu       sync.Mutex
+	expected int // -1: the listing is not complete
+	order    []*Item
+	warnings []Problem
+	waiting  *Waiting
+}
+
+// NewRecorder returns an empty Recorder that logs to log.
+func NewRecorder(log *slog.Logger, now func() time.Time) *Recorder {
+	return &Recorder{log: log, now: now, expected: -1}
+}
+
+// Log is the job's log.
+func (r *Recorder) Log() *slog.Logger { return r.log }
+
+// Expect says that the listing is complete and holds so many items. A job that
+// never says so cannot be complete.
+func (r *Recorder) Expect(items int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expected = items
+}
+
+// Start opens an item.
+func (r *Recorder) Start(name string) *Item {
+	it := &Item{rec: r, name: name, started: r.now(), expected: -1}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.order = append(r.order, it)
+	return it
+}
+
+// Wait says that the job waits, for what, and until when; the zero time ends it.
+func (r *Recorder) Wait(why string, until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if until.IsZero() {
+		r.waiting = nil
+		return
+	}
+	r.waiting = &Waiting{why, until}
+}
+
+// Warn records a problem that is no item's own and does not change the
+// verdict: something the reader should know.
+func (r *Recorder) Warn(p Problem) {
+	r.mu.Lock()
+	r.warnings = append(r.warnings, p)
+	r.mu.Unlock()
+	r.log.Warn(p.String())
+}
+
+// An Item is one thing a job handles: a repository, a host.
+type Item struct {
+	rec  *Recorder
+	name string
+
+	// guarded by rec.mu
+	started, ended time.Time
+	expected       int64
+	read, wrote    int64
+	lastGood       time.Time
+	outcome        Outcome
+	problem        *Problem
+}
+
+// Expect says about how many bytes there will be to receive.
+func (it *Item) Expect(bytes int64) { it.do(func() { it.expected = bytes }) }
+
+// Read adds bytes received.
+func (it *Item) Read(n int64) { it.do(func() { it.read += n }) }
+
+// Wrote adds bytes made durable.
+func (it *Item) Wrote(n int64) { it.do(func() { it.wrote += n }) }
+
+// LastGood says when the newest good backup of this item, from before this
+// run, was made; the zero time says there is none.
+func (it *Item) LastGood(t time.Time) { it.do(func() { it.lastGood = t }) }
+
+// End closes the item. The first call wins; later ones do nothing.
+func (it *Item) End(o Outcome, p *Problem) {
+	it.do(func() {
+		if it.outcome != "" {
+			return
+		}
+		it.outcome, it.problem, it.ended = o, p, it.rec.now()
+		if o.Good() {
+			it.lastGood = it.ended
+		}
+	})
+}
+
+func (it *Item) do(f func()) {
+	it.rec.mu.Lock()
+	defer it.rec.mu.Unlock()
+	f()
+}
+
+// Waiting is what a job is waiting for.
+type Waiting struct {
+	Why   string    `json:"why"`
+	Until time.Time `json:"until"`
+}
+
+// An ItemReport is one item as it stands.
+type ItemReport struct {
+	Name     string    `json:"name"`
+	Outcome  Outcome   `json:"outcome"`
+	Open     bool      `json:"-"` // still in work
+	Started  time.Time `json:"started"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Expected int64     `json:"-"` // bytes, -1 unknown
+	Read     int64     `json:"read_bytes"`
+	Wrote    int64     `json:"wrote_bytes"`
+	// LastGood is when the newest good backup was made; zero: there is none.
+	LastGood time.Time `json:"last_good,omitzero"`
+	Problem  *Problem  `json:"problem,omitempty"`
+}
+
+// A JobReport is one job as it stands: a copy, safe to keep.
+type JobReport struct {
+	Name     string       `json:"name"`
+	Verdict  Verdict      `json:"verdict"`
+	Started  time.Time    `json:"started,omitzero"`
+	Ended    time.Time    `json:"ended,omitzero"`
+	Expected int          `json:"expected"` // items; -1: the listing did not complete
+	Items    []ItemReport `json:"items"`
+	Warnings []Problem    `json:"warnings,omitempty"`
+	Error    string       `json:"error,omitempty"` // the job's own, beyond its items'
+	Waiting  *Waiting     `json:"-"`
+}
+
+// Snapshot copies the state, items in name order. Open items count as
+// interrupted. Verdict and Error are the runner's to fill.
+func (r *Recorder) Snapshot() JobReport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	jr := JobReport{Expected: r.expected, Items: make([]ItemReport, 0, len(r.order))}
+	for _, it := range r.order {
+		ir := ItemReport{
+			Name: it.name, Outcome: it.outcome, Started: it.started, Ended: it.ended,
+			Expected: it.expected, Read: it.read, Wrote: it.wrote, LastGood: it.lastGood,
+		}
+		if it.outcome == "" {
+			ir.Outcome, ir.Open = Interrupted, true
+		}
+		if it.problem != nil {
+			p := *it.problem
+			ir.Problem = &p
+		}
+		jr.Items = append(jr.Items, ir)
+	}
+	sort.SliceStable(jr.Items, func(i, k int) bool { return jr.Items[i].Name < jr.Items[k].Name })
+	jr.Warnings = append([]Problem(nil), r.warnings...)
+	if r.waiting != nil {
+		w := *r.waiting
+		jr.Waiting = &w
+	}
+	return jr
+}

@@ -1,0 +1,23 @@
+// Mayfly runs the jobs of one YAML file on a cloud instance that then
+// disappears, and on a person's own machine sets that up, starts it, and gets
+// the data back.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+	_ "time/tzdata" // a static binary on a machine without zoneinfo still knows Europe/Berlin
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		getenv: os.Getenv, now: time.Now,
+	}
+	os.Exit(a.main(ctx, os.Args[1:]))
+}

@@ -1,0 +1,57 @@
+# make demo    see it work: no account, no network
+# make test    what every change must pass: needs only Go and git
+# make e2e     the suites against things nobody here wrote; installs them
+# make bench   side by side with what one would run instead
+# make build   bin/mayfly for this machine
+# make dist    dist/: static, stripped, for every platform, with checksums
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS     = -s -w -X main.version=$(VERSION)
+GOBUILD     = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+PLATFORMS   = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
+
+# Something real may answer at the metadata address of a cloud machine; tests
+# that want metadata bring their own server.
+export AWS_EC2_METADATA_DISABLED = true
+
+.PHONY: demo test check e2e bench build dist clean
+
+demo: build
+	@go build -o bin/mayfly-demo ./cmd/mayfly-demo
+	@bin/mayfly-demo -mayfly bin/mayfly $(if $(REPOS),-repos '$(REPOS)')
+
+test: check
+	go test -race ./...
+
+check:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go vet -tags e2e ./e2e
+	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -tags e2e ./e2e
+
+e2e: build
+	sh e2e/install.sh
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 20m ./e2e
+
+bench: build
+	sh e2e/install.sh
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go run ./bench -mayfly bin/mayfly $(if $(REPOS),-repos '$(REPOS)')
+
+build:
+	@mkdir -p bin
+	$(GOBUILD) -o bin/mayfly ./cmd/mayfly
+
+dist:
+	@mkdir -p dist
+	@set -e; for p in $(PLATFORMS); do \
+		os=$${p%/*} arch=$${p#*/} ext=; [ $$os = windows ] && ext=.exe; \
+		echo "dist/mayfly-$$os-$$arch$$ext"; \
+		GOOS=$$os GOARCH=$$arch $(GOBUILD) -o dist/mayfly-$$os-$$arch$$ext ./cmd/mayfly; \
+	done
+	@cd dist && sha256sum mayfly-* > SHA256SUMS
+
+clean:
+	rm -rf bin dist

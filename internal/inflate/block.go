@@ -1,0 +1,290 @@
+package inflate
+
+import "encoding/binary"
+
+const (
+	window = 32 << 10
+	// bufSize is the room for inflated bytes. The larger it is, the less often
+	// the window is moved to its front.
+	bufSize = 96 << 10
+	// slack is what decode may write in one turn beyond where it last looked:
+	// four literals and a match of 258 bytes, copied in steps of 16.
+	slack = 4 + 258 + 16
+	// margin is how much input decode needs ahead for one turn: it refills
+	// twice, each time from 8 bytes and taking at most 7.
+	margin = 16
+)
+
+// block reads one block (RFC 1951, section 3.2.3) and says whether it is the
+// last.
+func (d *Decoder) block() (last bool, err error) {
+	if err := d.need(3); err != nil {
+		return false, err
+	}
+	h := d.take(3)
+	switch h >> 1 {
+	case 0:
+		err = d.stored()
+	case 1:
+		d.buildFixed()
+		err = d.compressed(&d.fixedLit, &d.fixedDist)
+	case 2:
+		if err = d.dynamic(); err == nil {
+			err = d.compressed(&d.lit, &d.dist)
+		}
+	default:
+		err = d.corrupt("unknown block type")
+	}
+	return h&1 != 0, err
+}
+
+// stored copies a block that is not compressed.
+func (d *Decoder) stored() error {
+	d.take(d.n & 7)
+	if err := d.need(32); err != nil {
+		return err
+	}
+	h := d.take(32)
+	left := int(h & 0xffff)
+	if left != int(^h>>16&0xffff) {
+		return d.corrupt("length of a stored block fails its check")
+	}
+	d.giveBack()
+	for left > 0 {
+		if d.pos == len(d.in) {
+			if err := d.more(); err != nil {
+				return err
+			}
+		}
+		if d.out == len(d.buf) {
+			if err := d.slide(); err != nil {
+				return err
+			}
+		}
+		k := copy(d.buf[d.out:], d.in[d.pos:min(len(d.in), d.pos+left)])
+		d.pos += k
+		d.out += k
+		left -= k
+	}
+	return nil
+}
+
+// state is why decode or symbol stopped.
+type state int
+
+const (
+	more    state = iota // room or input is short
+	end                  // end of the block
+	badLit               // a literal or length code that does not exist
+	badDist              // a distance code that does not exist
+	tooFar               // a distance to before the start
+	noInput              // the reader failed
+)
+
+// compressed reads the symbols of a block up to its end.
+func (d *Decoder) compressed(lit *litTable, dist *distTable) error {
+	for {
+		if d.out > bufSize-slack {
+			if err := d.slide(); err != nil {
+				return err
+			}
+		}
+		st, err := more, error(nil)
+		if len(d.in)-d.pos >= margin {
+			st = d.decode(lit, dist)
+		} else {
+			st, err = d.symbol(lit, dist)
+		}
+		switch st {
+		case end:
+			return nil
+		case badLit:
+			return d.corrupt("unknown literal or length code")
+		case badDist:
+			return d.corrupt("unknown distance code")
+		case tooFar:
+			return d.corrupt("distance is too far back")
+		case noInput:
+			return err
+		}
+	}
+}
+
+// symbol reads one literal or match where decode cannot: within the last bytes
+// that are buffered.
+func (d *Decoder) symbol(lit *litTable, dist *distTable) (state, error) {
+	if err := d.need(maxCodeLen + 5); err != nil {
+		return noInput, err
+	}
+	e := lit[d.bits&(1<<litBits-1)]
+	if e&flagSpecial != 0 && e&flagSubtable != 0 {
+		d.take(uint(e & 63))
+		e = lit[e>>16+uint32(d.bits)&(1<<(e>>8&15)-1)]
+	}
+	if e&flagLiteral != 0 {
+		d.take(uint(e & 63))
+		d.buf[d.out] = byte(e >> 16)
+		d.out++
+		return more, nil
+	}
+	if e&flagSpecial != 0 {
+		d.take(uint(e & 63))
+		if e&flagEnd != 0 {
+			return end, nil
+		}
+		return badLit, nil
+	}
+	length := int(e>>16) + int(d.take(uint(e&63))>>(e>>8&15))
+	if err := d.need(maxCodeLen + 13); err != nil {
+		return noInput, err
+	}
+	e = dist[d.bits&(1<<distBits-1)]
+	if e&flagSpecial != 0 && e&flagSubtable != 0 {
+		d.take(uint(e & 63))
+		e = dist[e>>16+uint32(d.bits)&(1<<(e>>8&15)-1)]
+	}
+	if e&flagSpecial != 0 {
+		return badDist, nil
+	}
+	from := d.out - int(e>>16) - int(d.take(uint(e&63))>>(e>>8&15))
+	if from < 0 {
+		return tooFar, nil
+	}
+	for i := range length {
+		d.buf[d.out+i] = d.buf[from+i]
+	}
+	d.out += length
+	return more, nil
+}
+
+// decode reads symbols as long as there is room for a turn and input for it.
+// Most of the time of a check is spent here, so everything is in local
+// variables and bits are refilled without a branch: 8 bytes are read at once,
+// and those that do not fit are read again next time.
+func (d *Decoder) decode(lit *litTable, dist *distTable) state {
+	in, pos, acc, n := d.in, d.pos, d.bits, uint64(d.n)
+	buf, out := &d.buf, d.out
+	st := more
+	lastPos := len(in) - margin
+loop:
+	for pos <= lastPos && out <= bufSize-slack {
+		acc |= load64(in, pos) << (n & 63)
+		pos += int((63 - n) >> 3)
+		n |= 56
+		// At least 56 bits: three literals of at most 11 bits and a length of
+		// at most 20 with its extra bits.
+		e := lit[acc&(1<<litBits-1)]
+		if int32(e) < 0 {
+			acc >>= e & 63
+			n -= uint64(e & 63)
+			buf[out] = byte(e >> 16)
+			out++
+			e = lit[acc&(1<<litBits-1)]
+			if int32(e) < 0 {
+				acc >>= e & 63
+				n -= uint64(e & 63)
+				buf[out] = byte(e >> 16)
+				out++
+				e = lit[acc&(1<<litBits-1)]
+				if int32(e) < 0 {
+					acc >>= e & 63
+					n -= uint64(e & 63)
+					buf[out] = byte(e >> 16)
+					out++
+					continue
+				}
+			}
+		}
+		if e&flagSpecial != 0 {
+			if e&flagSubtable != 0 {
+				acc >>= e & 63
+				n -= uint64(e & 63)
+				e = lit[e>>16&0x7fff+uint32(acc)&(1<<(e>>8&15)-1)]
+				if int32(e) < 0 {
+					acc >>= e & 63
+					n -= uint64(e & 63)
+					buf[out] = byte(e >> 16)
+					out++
+					continue
+				}
+			}
+			if e&flagSpecial != 0 {
+				acc >>= e & 63
+				n -= uint64(e & 63)
+				st = badLit
+				if e&flagEnd != 0 {
+					st = end
+				}
+				break loop
+			}
+		}
+		length := int(e>>16) + int(acc&(1<<(e&63)-1)>>(e>>8&15))
+		acc >>= e & 63
+		n -= uint64(e & 63)
+
+		acc |= load64(in, pos) << (n & 63)
+		pos += int((63 - n) >> 3)
+		n |= 56
+		e = dist[acc&(1<<distBits-1)]
+		if e&flagSpecial != 0 {
+			if e&flagSubtable != 0 {
+				acc >>= e & 63
+				n -= uint64(e & 63)
+				e = dist[e>>16&0x7fff+uint32(acc)&(1<<(e>>8&15)-1)]
+			}
+			if e&flagSpecial != 0 {
+				st = badDist
+				break loop
+			}
+		}
+		distance := int(e>>16) + int(acc&(1<<(e&63)-1)>>(e>>8&15))
+		acc >>= e & 63
+		n -= uint64(e & 63)
+		from := out - distance
+		if from < 0 {
+			st = tooFar
+			break loop
+		}
+		copyMatch(buf, out, from, length)
+		out += length
+	}
+	d.pos, d.bits, d.n, d.out = pos, acc, uint(n), out
+	return st
+}
+
+// copyMatch repeats length bytes from an earlier place in buf. It may write up
+// to 15 bytes more than that.
+func copyMatch(buf *[bufSize]byte, out, from, length int) {
+	stop := out + length
+	if out-from < 8 {
+		// The match overlaps itself closely: the bytes before out repeat with
+		// a period of out-from. Write 8 of them one by one; from then on a
+		// multiple of the period is at least 8.
+		period := out - from
+		for i := range 8 {
+			buf[out+i] = buf[from+i]
+		}
+		out += 8
+		from = out - (7+period)/period*period
+		if out >= stop {
+			return
+		}
+	}
+	for {
+		store64(buf, out, load64(buf[:], from))
+		store64(buf, out+8, load64(buf[:], from+8))
+		out += 16
+		from += 16
+		if out >= stop {
+			return
+		}
+	}
+}
+
+func load64(p []byte, i int) uint64 {
+	return binary.LittleEndian.Uint64(p[i : i+8])
+}
+
+func store64(p *[bufSize]byte, i int, v uint64) {
+	binary.LittleEndian.PutUint64(p[i:i+8], v)
+}

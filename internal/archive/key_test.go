@@ -1,0 +1,105 @@
+package archive
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestKey(t *testing.T) {
+	t.Parallel()
+	east := created.In(time.FixedZone("east", 3*3600))
+	for _, c := range []struct {
+		prefix, want string
+		p            Place
+	}{
+		{"github", "github/acme/site/20261120T170412Z/0000-full.zip", Place{"acme", "site", created, 0, false}},
+		{"github", "github/acme/site/20261120T170412Z/0012-incr.zip", Place{"acme", "site", created, 12, true}},
+		{"a/b", "a/b/A_c/-.x/20261120T170412Z/10000-incr.zip", Place{"A_c", "-.x", created, 10000, true}},
+		{"", "acme/.github/20261120T170412Z/0000-full.zip", Place{"acme", ".github", created, 0, false}},
+	} {
+		if got := Key(c.prefix, c.p.Owner, c.p.Name, east, c.p.Number, c.p.Incr); got != c.want {
+			t.Errorf("Key = %q, want %q", got, c.want)
+		}
+		if got, ok := ParseKey(c.prefix, c.want); !ok || got != c.p {
+			t.Errorf("ParseKey(%q) = %+v, %v, want %+v", c.want, got, ok, c.p)
+		}
+	}
+}
+
+func TestParseKeyRefuses(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{
+		"",
+		"github/index.json",
+		"other/acme/site/20261120T170412Z/0000-full.zip",
+		"githubacme/site/20261120T170412Z/0000-full.zip",
+		"github/acme/site/20261120T170412Z/0000-full.zip.tmp",
+		"github/acme/site/20261120T170412Z/0000-full",
+		"github/acme/site/20261120T170412Z/0000-half.zip",
+		"github/acme/site/20261120T170412Z/0000-incr.zip",
+		"github/acme/site/20261120T170412Z/0001-full.zip",
+		"github/acme/site/20261120T170412Z/1-incr.zip",
+		"github/acme/site/20261120T170412Z/00001-incr.zip",
+		"github/acme/site/20261120T170412Z/+001-incr.zip",
+		"github/acme/site/20261120T170412Z/-001-incr.zip",
+		"github/acme/site/20261320T170412Z/0000-full.zip",
+		"github/acme/site/20261120/0000-full.zip",
+		"github/acme/../20261120T170412Z/0000-full.zip",
+		"github//site/20261120T170412Z/0000-full.zip",
+		"github/acme/si te/20261120T170412Z/0000-full.zip",
+		"github/acme/x/site/20261120T170412Z/0000-full.zip",
+	} {
+		if p, ok := ParseKey("github", key); ok {
+			t.Errorf("ParseKey(%q) = %+v, want none", key, p)
+		}
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 100)
+	for _, name := range []string{"a", "A.b-c_9", ".github", "-", "...", long} {
+		if err := CheckName("acme", name); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "a/b", `a\b`, "a b", "é", "a\x00", "a\n", "a'", long + "x"} {
+		if CheckName("acme", name) == nil || CheckName(name, "site") == nil {
+			t.Errorf("CheckName accepts %q", name)
+		}
+	}
+}
+
+func TestNewest(t *testing.T) {
+	t.Parallel()
+	st := newStore()
+	st.modified = created.Add(30 * time.Hour) // a copy of the store came later
+	week := 7 * 24 * time.Hour
+	for _, key := range []string{
+		Key("github", "acme", "site", created.Add(-week), 0, false),
+		Key("github", "acme", "site", created, 0, false),
+		Key("github", "acme", "chain", created, 0, false),
+		Key("github", "acme", "chain", created, 1, true),
+		Key("github", "me", "site", created.Add(-week), 0, false),
+		Key("github2", "acme", "other", created, 0, false),
+		"github/index.json",
+	} {
+		st.objects[key] = nil
+	}
+	got, err := Newest(t.Context(), st, "github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]time.Time{"acme/site": created, "acme/chain": st.modified, "me/site": created.Add(-week)}
+	if !maps.Equal(got, want) {
+		t.Errorf("Newest = %v, want %v", got, want)
+	}
+
+	st.listErr = errors.New("connection reset")
+	if got, err := Newest(t.Context(), st, "github"); !errors.Is(err, st.listErr) || got != nil {
+		t.Errorf("a listing that broke off: %v, %v", got, err)
+	}
+}

@@ -1,7 +1,9 @@
 package runner
 
 import (
+	"context"
 	"log/slog"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -11,12 +13,18 @@ import (
 // concurrent use and never blocks. What a job has recorded survives its panic
 // or hang.
 type Recorder struct {
-	log *slog.Logger
-	now func() time.Time
+	log  *slog.Logger
+	now  func() time.Time
+	held func(context.Context) error // nil outside a run
 
 	mu       sync.Mutex
 	expected int // -1: the listing is not complete
 	order    []*Item
+	open     []*Item // in work, oldest first
+	ended    []*Item // in the order in which they ended
+	bad      int     // of the ended: neither good nor skipped
+	read     int64   // over all items
+	wrote    int64
 	warnings []Problem
 	waiting  *Waiting
 }
@@ -28,6 +36,15 @@ func NewRecorder(log *slog.Logger, now func() time.Time) *Recorder {
 
 // Log is the job's log.
 func (r *Recorder) Log() *slog.Logger { return r.log }
+
+// Held asks the store whether this run still has the lock. Call it before
+// anything destructive, and do nothing destructive after an error.
+func (r *Recorder) Held(ctx context.Context) error {
+	if r.held == nil {
+		return nil
+	}
+	return r.held(ctx)
+}
 
 // Expect says that the listing is complete and holds so many items. A job that
 // never says so cannot be complete.
@@ -43,6 +60,7 @@ func (r *Recorder) Start(name string) *Item {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.order = append(r.order, it)
+	r.open = append(r.open, it)
 	return it
 }
 
@@ -84,10 +102,10 @@ type Item struct {
 func (it *Item) Expect(bytes int64) { it.do(func() { it.expected = bytes }) }
 
 // Read adds bytes received.
-func (it *Item) Read(n int64) { it.do(func() { it.read += n }) }
+func (it *Item) Read(n int64) { it.do(func() { it.read += n; it.rec.read += n }) }
 
 // Wrote adds bytes made durable.
-func (it *Item) Wrote(n int64) { it.do(func() { it.wrote += n }) }
+func (it *Item) Wrote(n int64) { it.do(func() { it.wrote += n; it.rec.wrote += n }) }
 
 // LastGood says when the newest good backup of this item, from before this
 // run, was made; the zero time says there is none.
@@ -103,7 +121,19 @@ func (it *Item) End(o Outcome, p *Problem) {
 		if o.Good() {
 			it.lastGood = it.ended
 		}
+		it.rec.close(it)
 	})
+}
+
+// close moves an item from the open ones to the ended; r.mu is held.
+func (r *Recorder) close(it *Item) {
+	if i := slices.Index(r.open, it); i >= 0 {
+		r.open = slices.Delete(r.open, i, i+1)
+	}
+	r.ended = append(r.ended, it)
+	if !it.outcome.Good() && it.outcome != Skipped {
+		r.bad++
+	}
 }
 
 func (it *Item) do(f func()) {
@@ -139,7 +169,9 @@ type JobReport struct {
 	Verdict  Verdict      `json:"verdict"`
 	Started  time.Time    `json:"started,omitzero"`
 	Ended    time.Time    `json:"ended,omitzero"`
-	Expected int          `json:"expected"` // items; -1: the listing did not complete
+	Unit     string       `json:"unit,omitempty"`  // what an item is, plural: "repositories"
+	Cause    string       `json:"cause,omitempty"` // what cut the job short
+	Expected int          `json:"expected"`        // items; -1: the listing did not complete
 	Items    []ItemReport `json:"items"`
 	Warnings []Problem    `json:"warnings,omitempty"`
 	Error    string       `json:"error,omitempty"` // the job's own, beyond its items'
@@ -153,24 +185,64 @@ func (r *Recorder) Snapshot() JobReport {
 	defer r.mu.Unlock()
 	jr := JobReport{Expected: r.expected, Items: make([]ItemReport, 0, len(r.order))}
 	for _, it := range r.order {
-		ir := ItemReport{
-			Name: it.name, Outcome: it.outcome, Started: it.started, Ended: it.ended,
-			Expected: it.expected, Read: it.read, Wrote: it.wrote, LastGood: it.lastGood,
-		}
-		if it.outcome == "" {
-			ir.Outcome, ir.Open = Interrupted, true
-		}
-		if it.problem != nil {
-			p := *it.problem
-			ir.Problem = &p
-		}
-		jr.Items = append(jr.Items, ir)
+		jr.Items = append(jr.Items, it.report())
 	}
 	sort.SliceStable(jr.Items, func(i, k int) bool { return jr.Items[i].Name < jr.Items[k].Name })
 	jr.Warnings = append([]Problem(nil), r.warnings...)
-	if r.waiting != nil {
-		w := *r.waiting
-		jr.Waiting = &w
-	}
+	jr.Waiting = r.waiting.copy()
 	return jr
+}
+
+// report copies one item; rec.mu is held.
+func (it *Item) report() ItemReport {
+	ir := ItemReport{
+		Name: it.name, Outcome: it.outcome, Started: it.started, Ended: it.ended,
+		Expected: it.expected, Read: it.read, Wrote: it.wrote, LastGood: it.lastGood,
+	}
+	if it.outcome == "" {
+		ir.Outcome, ir.Open = Interrupted, true
+	}
+	if it.problem != nil {
+		p := *it.problem
+		ir.Problem = &p
+	}
+	return ir
+}
+
+func (w *Waiting) copy() *Waiting {
+	if w == nil {
+		return nil
+	}
+	c := *w
+	return &c
+}
+
+// A Progress is what a display needs to know ten times a second: its size does
+// not depend on how many items there are.
+type Progress struct {
+	Job         string
+	Expected    int // items; -1: the listing is not complete
+	Ended, Bad  int // items; Bad of the ended are neither good nor skipped
+	Read, Wrote int64
+	Open        []ItemReport // in work, oldest first
+	New         []ItemReport // ended since the call that returned Ended = from
+	Waiting     *Waiting
+}
+
+// Progress says how far the job is. from is the Ended of the call before, 0 at
+// first.
+func (r *Recorder) Progress(from int) Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := Progress{
+		Expected: r.expected, Ended: len(r.ended), Bad: r.bad,
+		Read: r.read, Wrote: r.wrote, Waiting: r.waiting.copy(),
+	}
+	for _, it := range r.open {
+		p.Open = append(p.Open, it.report())
+	}
+	for _, it := range r.ended[min(from, len(r.ended)):] {
+		p.New = append(p.New, it.report())
+	}
+	return p
 }

@@ -1,0 +1,130 @@
+package runner
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"mayfly/internal/store"
+)
+
+// A Deployment is everything one run needs: its jobs, and the world as values.
+type Deployment struct {
+	Name     string
+	RunID    string // NewRunID's
+	Version  string // mayfly's
+	Host     string // this machine's name
+	Instance *Instance
+	Next     time.Time // the next scheduled start; zero: there is no schedule
+	// Deadline is when the machine ends regardless; zero: none. Jobs are
+	// cancelled early enough before it that the run can be reported.
+	Deadline time.Time
+	Store    store.Store
+	Tasks    []Task
+	// Unattended runs wait for another run's lock to go stale, and publish
+	// even that they could not start.
+	Unattended bool
+	// Stale is the age beyond which a good backup is named in the report; 0
+	// means 30 days.
+	Stale time.Duration
+
+	Out       io.Writer  // the report is printed here
+	Console   io.Writer  // the log goes here too; nil: only to the store
+	Level     slog.Level // of the console's log
+	Redact    func(string) string
+	Now       func() time.Time // nil: time.Now
+	Monitor   *Monitor         // for a display; may be nil
+	Publisher Publisher        // nil: nobody to send the report to
+	Ender     Ender            // nil: this machine goes on
+	started   time.Time
+}
+
+// A Task is one job, ready to run.
+type Task struct {
+	Name    string
+	Unit    string        // what its items are, plural: "repositories"
+	Timeout time.Duration // 0: only the deadline's
+	Job     Job
+	// Restore says in a few lines how one of the job's items is got back; nil,
+	// or an empty answer: nothing to say.
+	Restore func(JobReport) string
+}
+
+// A Publisher sends the report. Publish is called once, with a subject of
+// under 100 ASCII characters and a body of at most 256 KiB of valid UTF-8.
+type Publisher interface {
+	Publish(ctx context.Context, subject, body string) error
+}
+
+// An Ender ends the machine that the run is on. It is the last thing called.
+type Ender interface {
+	End(ctx context.Context) error
+}
+
+// NewRunID makes a run's id from when it starts and where: an instance id, or
+// a host's name.
+func NewRunID(start time.Time, where string) string {
+	where, _, _ = strings.Cut(strings.ToLower(where), ".")
+	where = strings.Trim(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, cutText(where, 40)), "-")
+	if where == "" {
+		where = "host"
+	}
+	return start.UTC().Format("20060102T150405Z") + "-" + where
+}
+
+// withDefaults fills in what may be left out.
+func (d Deployment) withDefaults() Deployment {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Redact == nil {
+		d.Redact = func(s string) string { return s }
+	}
+	if d.Out == nil {
+		d.Out = io.Discard
+	}
+	if d.Stale == 0 {
+		d.Stale = 30 * 24 * time.Hour
+	}
+	if d.Monitor == nil {
+		d.Monitor = &Monitor{}
+	}
+	d.started = d.Now().UTC()
+	return d
+}
+
+// A Monitor lets a display watch a run. The zero Monitor is ready to use, and
+// safe for concurrent use.
+type Monitor struct {
+	mu  sync.Mutex
+	job string
+	rec *Recorder
+}
+
+func (m *Monitor) watch(job string, rec *Recorder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.job, m.rec = job, rec
+}
+
+// Progress is that of the job at work; ok is false while there is none. from
+// is the Ended of the last call about the same job.
+func (m *Monitor) Progress(from int) (p Progress, ok bool) {
+	m.mu.Lock()
+	job, rec := m.job, m.rec
+	m.mu.Unlock()
+	if rec == nil {
+		return Progress{}, false
+	}
+	p = rec.Progress(from)
+	p.Job = job
+	return p, true
+}

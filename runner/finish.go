@@ -1,0 +1,211 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"mayfly/internal/store"
+)
+
+// Times for the steps of finish, and what is granted to a step that does not
+// heed them. Together less than finishTime.
+const (
+	logTime     = 12 * time.Second
+	storeTime   = 12 * time.Second
+	publishTime = 15 * time.Second
+	releaseTime = 8 * time.Second
+	graceTime   = 1 * time.Second
+	endTime     = 5 * time.Minute // the ladder has its own bounds
+)
+
+// finish reports the run: log, report.json and report.txt to the store, mail,
+// console; then it releases the lock. Each step is bounded, and none can keep
+// the next from happening. It does not care whether ctx has ended.
+//
+// The report is stored twice: before it is published, so that a cut in between
+// leaves one (published: pending), and after, with how that went.
+func (r *run) finish(ctx context.Context, jobs context.Context) {
+	rep := r.report
+	rep.Ended = r.Now().UTC()
+	rep.Verdict = rep.jobsVerdict()
+	if cause := causeOf(jobs); rep.Verdict != VerdictComplete {
+		for _, jr := range rep.Jobs {
+			if jr.Cause == cause {
+				rep.Cause = cause
+			}
+		}
+	}
+	if len(rep.Jobs) == 0 {
+		r.problem(VerdictFailed, "run", errors.New("no job is configured"), "add one under jobs:")
+	}
+	r.log.Info("run ended: " + string(rep.Verdict))
+	if err := r.step(ctx, "write the log", logTime, r.logs.close); err != nil {
+		r.problem(VerdictComplete, "write the log", err, "the console has all of it")
+	}
+	rep.redact(r.Redact)
+	if r.Publisher != nil {
+		rep.Published = PublishedPending
+	}
+	etags, err := r.putReport(ctx, [2]store.ETag{})
+	if err != nil {
+		r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
+	}
+	if r.Publisher != nil {
+		r.publish(ctx)
+		if _, err := r.putReport(ctx, etags); err != nil {
+			r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
+		}
+	}
+	r.release(ctx)
+	r.print()
+}
+
+// refuse reports that the run did not start.
+func (r *run) refuse(ctx context.Context, why error) {
+	rep := r.report
+	rep.Ended = r.Now().UTC()
+	r.problem(VerdictFailed, "start", why, "nothing was done")
+	rep.redact(r.Redact)
+	if r.Publisher != nil {
+		r.publish(ctx)
+	}
+	r.print()
+}
+
+// publish sends the mail. When that fails the run is not complete.
+func (r *run) publish(ctx context.Context) {
+	rep := r.report
+	var subject, body string
+	err := r.step(ctx, "write the mail", graceTime, func(context.Context) error {
+		subject, body = rep.Subject(), rep.Mail(r.tail.parts())
+		return nil
+	})
+	if err == nil {
+		err = r.step(ctx, "publish the report", publishTime, func(ctx context.Context) error {
+			return r.Publisher.Publish(ctx, subject, body)
+		})
+	}
+	if err != nil {
+		rep.Published = PublishedFailed
+		r.problem(VerdictFailed, "publish the report", err, "nobody was told; the report is in the store and on the console")
+		return
+	}
+	rep.Published = PublishedSent
+}
+
+// putReport writes both forms of the report over the given versions.
+func (r *run) putReport(ctx context.Context, old [2]store.ETag) ([2]store.ETag, error) {
+	etags := old
+	var js []byte
+	var text string
+	err := r.step(ctx, "write the report", graceTime, func(context.Context) (err error) {
+		text = r.report.Text()
+		js, err = r.report.JSON()
+		return err
+	})
+	if err != nil {
+		return etags, err
+	}
+	prefix := "runs/" + r.RunID + "/report."
+	files := []struct {
+		key string
+		b   []byte
+	}{{prefix + "json", js}, {prefix + "txt", []byte(text)}}
+	var first error
+	for i, f := range files {
+		var etag store.ETag
+		err := r.step(ctx, "store the report", storeTime/2, func(ctx context.Context) (err error) {
+			etag, err = r.Store.Put(ctx, f.key, f.b, old[i])
+			return err
+		})
+		if err == nil {
+			etags[i] = etag
+		} else if first == nil {
+			first = err
+		}
+	}
+	return etags, first
+}
+
+// release gives the lock back. When that fails it goes stale by itself: worth
+// a line in the console's log, no more.
+func (r *run) release(ctx context.Context) {
+	if err := r.step(ctx, "release the lock", releaseTime, r.lock.release); err != nil {
+		r.log.Warn("cannot release the lock", KeyErr, err)
+	}
+}
+
+// print puts the report on the console.
+func (r *run) print() {
+	err := r.step(context.Background(), "print the report", graceTime, func(context.Context) error {
+		_, err := io.WriteString(r.Out, r.Redact(r.report.Text()))
+		return err
+	})
+	if err != nil {
+		r.log.Warn("cannot print the report", KeyErr, err)
+	}
+}
+
+// end ends the machine. It runs whatever happened before.
+func (r *run) end(ctx context.Context) {
+	if r.Ender == nil {
+		return
+	}
+	if err := r.step(ctx, "end the machine", endTime, r.Ender.End); err != nil {
+		r.log.Error("cannot end the machine", KeyErr, err)
+	}
+}
+
+// problem adds one of the run's own and makes the verdict at least v.
+func (r *run) problem(v Verdict, doing string, err error, fix string) {
+	r.log.Error("cannot "+doing, KeyErr, err)
+	p := Problem{Doing: doing, Reason: r.Redact(err.Error()), Fix: fix}
+	r.report.Problems = append(r.report.Problems, p)
+	r.report.Verdict = r.report.Verdict.worse(v)
+	if r.report.Verdict == "" {
+		r.report.Verdict = v
+	}
+}
+
+// step calls f with a context of its own that lasts for limit. A panic is an
+// error; a call that does not return is left behind.
+func (r *run) step(ctx context.Context, doing string, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		err := fmt.Errorf("%s: it gave up without a reason", doing)
+		defer func() {
+			if p := recover(); p != nil {
+				r.log.Error("panic while finishing", KeyErr, fmt.Sprint(p), KeyStack, string(debug.Stack()))
+				err = fmt.Errorf("it panicked: %v: this is a bug in mayfly", p)
+			}
+			done <- err
+		}()
+		err = f(ctx)
+	}()
+	timer := time.NewTimer(limit + graceTime)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("it did not return within %s", duration(limit))
+	}
+}
+
+// A fanout writes to several writers that do not fail.
+type fanout []io.Writer
+
+func (f fanout) Write(p []byte) (int, error) {
+	for _, w := range f {
+		if _, err := w.Write(p); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}

@@ -1,0 +1,302 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mayfly/internal/store"
+)
+
+const (
+	lockKey = "runs/lock.json"
+	// A lease lasts 90 s by the store's clock and is renewed every 30 s. Its
+	// holder stops believing in it 15 s early by its own monotonic clock,
+	// counted from when the last good renewal was sent: so it has stopped
+	// before anyone else may begin, whatever the clocks say.
+	leaseTime   = 90 * time.Second
+	leaseMargin = 15 * time.Second
+	renewEvery  = 30 * time.Second
+	lockPoll    = 10 * time.Second
+	lockMax     = 64 << 10 // bytes; a lock is a few hundred
+)
+
+// A Holder is who has the lock: the content of runs/lock.json.
+type Holder struct {
+	Run      string    `json:"run"`
+	Host     string    `json:"host"`
+	Since    time.Time `json:"since"` // by the holder's clock
+	Nonce    string    `json:"nonce"` // tells our own write from a stranger's after a lost reply
+	Beat     int       `json:"beat"`  // counts the writes: each has an ETag of its own
+	Released bool      `json:"released,omitempty"`
+}
+
+// A HeldError says that another run has the lock.
+type HeldError struct {
+	Holder Holder
+	Where  string // the lock's URL
+	Left   time.Duration
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("run %s on %s has been at work in this store since %s (%s): wait until it ends; if it is dead, its lock goes stale within %s",
+		e.Holder.Run, e.Holder.Host, e.Holder.Since.UTC().Format("2006-01-02 15:04:05 UTC"), e.Where, duration(leaseTime))
+}
+
+// ErrLockLost is the cause of a run whose lease ran out or was taken over.
+var ErrLockLost = errors.New("the lock was lost")
+
+// A Lock is the lease that keeps two runs from working in one store.
+type Lock struct {
+	st   store.Store
+	log  *slog.Logger
+	mine Holder
+
+	mu    sync.Mutex
+	beat  int
+	etag  store.ETag
+	until time.Time // ours without asking the store, by the monotonic clock
+	lost  error
+
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// acquire takes the lock. While another run holds it, acquire waits for it to
+// go stale when wait is set, else it returns a HeldError.
+func acquire(ctx context.Context, st store.Store, mine Holder, wait bool, log *slog.Logger) (*Lock, error) {
+	mine.Nonce = rand.Text()
+	l := &Lock{st: st, log: log, mine: mine, done: make(chan struct{})}
+	var seen watch
+	for {
+		held, err := l.try(ctx, &seen)
+		if err != nil {
+			return nil, err
+		}
+		if held == nil {
+			return l, nil
+		}
+		if !wait {
+			return nil, held
+		}
+		log.Info("waiting for the lock", KeyHolder, held.Holder.Run, KeyHost, held.Holder.Host, KeyLeft, held.Left)
+		if err := sleep(ctx, min(max(held.Left, time.Second), lockPoll)); err != nil {
+			return nil, fmt.Errorf("%w; %s", held, causeOf(ctx))
+		}
+	}
+}
+
+// A watch remembers how long the lock has not changed, for stores that do not
+// tell their time.
+type watch struct {
+	etag  store.ETag
+	since time.Time
+}
+
+// try takes the lock once if it is free, released or stale.
+func (l *Lock) try(ctx context.Context, seen *watch) (*HeldError, error) {
+	for range 5 { // each turn lost a race to another run
+		holder, o, err := readLock(ctx, l.st)
+		switch {
+		case errors.Is(err, store.ErrNotExist):
+			o.ETag = ""
+		case err != nil:
+			return nil, err
+		case !holder.Released:
+			if left := seen.left(o); left > 0 {
+				return &HeldError{holder, l.st.URL(lockKey), left}, nil
+			}
+			l.log.Warn("taking over a stale lock", KeyHolder, holder.Run, KeyHost, holder.Host)
+		}
+		err = l.put(ctx, l.mine, o.ETag)
+		if err == nil {
+			return nil, nil
+		}
+		if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrChanged) {
+			return nil, err
+		}
+	}
+	return nil, errors.New("the lock changes faster than it can be taken: are many runs starting at once?")
+}
+
+// left says how long the lease that o shows still runs.
+func (w *watch) left(o store.Object) time.Duration {
+	if !o.Now.IsZero() {
+		return leaseTime - o.Now.Sub(o.Modified)
+	}
+	if w.etag != o.ETag {
+		*w = watch{o.ETag, time.Now()}
+	}
+	return leaseTime - time.Since(w.since)
+}
+
+func readLock(ctx context.Context, st store.Store) (Holder, store.Object, error) {
+	body, o, err := st.Open(ctx, lockKey, 0, -1)
+	if err != nil {
+		return Holder{}, o, fmt.Errorf("read the lock %s: %w", st.URL(lockKey), err)
+	}
+	defer body.Close()
+	b, err := io.ReadAll(io.LimitReader(body, lockMax))
+	if err != nil {
+		return Holder{}, o, fmt.Errorf("read the lock %s: %w", st.URL(lockKey), err)
+	}
+	var h Holder
+	if json.Unmarshal(b, &h) != nil || h.Run == "" {
+		// Not ours to judge: it counts as held, and goes stale like any other.
+		h = Holder{Run: "(unreadable)", Host: "(unknown)"}
+	}
+	return h, o, nil
+}
+
+// put writes the lock over version old and remembers the lease. After
+// ErrExists or ErrChanged it looks whether the write was our own.
+func (l *Lock) put(ctx context.Context, h Holder, old store.ETag) error {
+	l.mu.Lock()
+	l.beat++
+	h.Beat = l.beat
+	l.mu.Unlock()
+	b, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	sent := time.Now()
+	etag, err := l.st.Put(ctx, lockKey, b, old)
+	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) {
+		there, o, rerr := readLock(ctx, l.st)
+		if rerr != nil || there.Nonce != h.Nonce || there.Beat != h.Beat {
+			return err
+		}
+		etag, err = o.ETag, nil
+	}
+	if err != nil {
+		return fmt.Errorf("write the lock %s: %w", l.st.URL(lockKey), err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.etag, l.until = etag, sent.Add(leaseTime-leaseMargin)
+	return nil
+}
+
+// keep renews the lease until release. It calls lost once, with a cause that
+// wraps ErrLockLost, when the lock is another run's or could not be renewed in
+// time.
+func (l *Lock) keep(ctx context.Context, lost func(error)) {
+	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(l.done)
+		for sleep(ctx, renewEvery) == nil {
+			if err := l.renew(ctx); err != nil {
+				if ctx.Err() == nil {
+					lost(err)
+				}
+				return
+			}
+		}
+	}()
+}
+
+// renew retries until the lease is renewed, gone, or run out, or the parent
+// context ends.
+func (l *Lock) renew(parent context.Context) error {
+	l.mu.Lock()
+	etag, until := l.etag, l.until
+	l.mu.Unlock()
+	ctx, cancel := context.WithDeadline(parent, until)
+	defer cancel()
+	for {
+		err := l.put(ctx, l.mine, etag)
+		if err == nil || parent.Err() != nil {
+			return err
+		}
+		if errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotExist) {
+			return l.lose(fmt.Errorf("%w: another run took it: are two deployments using one store?", ErrLockLost))
+		}
+		l.log.Warn("cannot renew the lock; trying again", KeyErr, err)
+		if sleep(ctx, 3*time.Second) != nil {
+			if parent.Err() != nil {
+				return err
+			}
+			return l.lose(fmt.Errorf("%w: it could not be renewed in time: %w", ErrLockLost, err))
+		}
+	}
+}
+
+func (l *Lock) lose(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = err
+	return err
+}
+
+// Held asks the store whether the lock is still this run's; call it before
+// anything destructive. nil: it is, for at least 15 s more.
+func (l *Lock) Held(ctx context.Context) error {
+	l.mu.Lock()
+	lost := l.lost
+	l.mu.Unlock()
+	if lost != nil {
+		return lost
+	}
+	there, o, err := readLock(ctx, l.st)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot tell whether the lock is still held: %w", err)
+	case there.Nonce != l.mine.Nonce || there.Released:
+		return fmt.Errorf("%w: run %s on %s has it", ErrLockLost, there.Run, there.Host)
+	case !o.Now.IsZero() && o.Now.Sub(o.Modified) > leaseTime-leaseMargin:
+		return fmt.Errorf("%w: its lease ran out", ErrLockLost)
+	}
+	return nil
+}
+
+// release gives the lock back by overwriting it, so that it needs no
+// permission to delete. A lock that was lost is left to its new holder.
+func (l *Lock) release(ctx context.Context) error {
+	if l.stop != nil {
+		l.stop()
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return fmt.Errorf("release the lock: %w: it goes stale by itself within %s", ctx.Err(), duration(leaseTime))
+		}
+	}
+	l.mu.Lock()
+	etag, lost := l.etag, l.lost
+	l.mu.Unlock()
+	if lost != nil {
+		return nil
+	}
+	h := l.mine
+	h.Released = true
+	for range 3 {
+		err := l.put(ctx, h, etag)
+		if !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrNotExist) {
+			return err
+		}
+		// Stopping may have cut off a renewal that the store did take.
+		there, o, rerr := readLock(ctx, l.st)
+		if rerr != nil || there.Nonce != l.mine.Nonce {
+			return nil // another run's by now
+		}
+		etag = o.ETag
+	}
+	return nil
+}
+
+// sleep waits for d, or for ctx's end, which is its error.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,7 +1,8 @@
 package secret
 
 import (
-	"fmt"
+	"errors"
+	"regexp"
 	"strings"
 )
 
@@ -18,17 +19,27 @@ func (r Ref) String() string { return r.Scheme + ":" + r.Name }
 // IsZero reports whether there is no reference.
 func (r Ref) IsZero() bool { return r == Ref{} }
 
+// Pattern is the form for the config's schema.
+func (Ref) Pattern() string {
+	return `^(ssm:/?[A-Za-z0-9_./-]+|secretsmanager:[A-Za-z0-9_/+=.@:-]+|env:[A-Za-z_][A-Za-z0-9_]*|file:[^\n]+)$`
+}
+
+// Sensitive marks that a text which is no Ref may well be a secret.
+func (Ref) Sensitive() {}
+
+var refForm = regexp.MustCompile(Ref{}.Pattern())
+
 // ParseRef parses a reference. Its error never holds the text, which may be a
 // secret pasted by mistake.
 func ParseRef(s string) (Ref, error) {
-	scheme, name, ok := strings.Cut(s, ":")
-	if ok && name != "" {
-		switch scheme {
-		case "ssm", "secretsmanager", "env", "file":
-			return Ref{scheme, name}, nil
-		}
+	switch {
+	case tokens.MatchString(s):
+		return Ref{}, errors.New("holds the secret itself: revoke it, for it stands in a file now, and write where the new one is kept: ssm:/name, secretsmanager:name, env:NAME or file:/path")
+	case !refForm.MatchString(s):
+		return Ref{}, errors.New("not a reference to a secret: write ssm:/name, secretsmanager:name, env:NAME or file:/path, never the secret itself")
 	}
-	return Ref{}, fmt.Errorf("not a reference to a secret: write ssm:/name, secretsmanager:name, env:NAME or file:/path, never the secret itself")
+	scheme, name, _ := strings.Cut(s, ":")
+	return Ref{scheme, name}, nil
 }
 
 // UnmarshalText is ParseRef.

@@ -3,7 +3,11 @@
 // them out of any text in every encoding they travel in.
 package secret
 
-import "log/slog"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 const redacted = "[secret]"
 
@@ -21,6 +25,8 @@ func (v Value) Reveal() string { return v.plain }
 // IsZero reports whether there is no secret.
 func (v Value) IsZero() bool { return v.plain == "" }
 
+// Format answers every verb: String alone would leave %d to print the fields.
+func (v Value) Format(f fmt.State, _ rune)   { io.WriteString(f, redacted) }
 func (v Value) String() string               { return redacted }
 func (v Value) GoString() string             { return redacted }
 func (v Value) LogValue() slog.Value         { return slog.StringValue(redacted) }

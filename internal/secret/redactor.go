@@ -1,0 +1,180 @@
+package secret
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// minLength is the shortest text that is taken out. Hiding one of up to three
+// characters wherever it stands would make every log unreadable and, by the
+// gaps, give the secret away all the same.
+const minLength = 4
+
+// ErrTooShort is returned for a secret that cannot be hidden.
+var ErrTooShort = errors.New("the secret has fewer than 4 characters and cannot be kept out of logs: use a longer one")
+
+// A Redactor takes secrets out of texts, in every encoding in which they
+// travel: plain, quoted, URL-encoded, hex, and base64 at any alignment, so
+// that base64("x-access-token:" + token) is found too. Of a secret of several
+// lines every line is hidden by itself. The zero Redactor knows no secret. It
+// is safe for concurrent use.
+type Redactor struct {
+	mu      sync.RWMutex
+	needles []string
+}
+
+// Add makes v known. A secret that has been written before is not taken back.
+// ErrTooShort says that v will not be hidden: refuse to work with it.
+func (r *Redactor) Add(v Value) error {
+	plain := strings.TrimSpace(v.Reveal())
+	if len(plain) < minLength {
+		return ErrTooShort
+	}
+	needles := forms(plain)
+	if v.Reveal() != plain {
+		needles = append(needles, forms(v.Reveal())...)
+	}
+	if strings.ContainsAny(plain, "\r\n") {
+		for _, line := range strings.FieldsFunc(plain, func(c rune) bool { return c == '\r' || c == '\n' }) {
+			// A key's first and last lines say what it is, not what is in it.
+			if line = strings.TrimSpace(line); len(line) >= 2*minLength && !strings.HasPrefix(line, "-----") {
+				needles = append(needles, forms(line)...)
+			}
+		}
+	}
+	needles = slices.DeleteFunc(needles, func(s string) bool { return len(s) < minLength })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := append(slices.Clone(r.needles), needles...)
+	slices.Sort(all)
+	r.needles = slices.Compact(all)
+	return nil
+}
+
+// Redact returns s with "[secret]" in place of every secret. Where two
+// overlap, all that either covers goes.
+func (r *Redactor) Redact(s string) string {
+	found := r.find(s)
+	if found == nil {
+		return s
+	}
+	var b strings.Builder
+	end := 0
+	for _, f := range found {
+		b.WriteString(s[end:f.from])
+		b.WriteString(redacted)
+		end = f.to
+	}
+	b.WriteString(s[end:])
+	return b.String()
+}
+
+// A span is a part of a text that is to be hidden.
+type span struct{ from, to int }
+
+// find returns where secrets stand in s, in order, touching ones as one.
+func (r *Redactor) find(s string) []span {
+	r.mu.RLock()
+	needles := r.needles
+	r.mu.RUnlock()
+	var found []span
+	for _, n := range needles {
+		for from := 0; ; {
+			i := strings.Index(s[from:], n)
+			if i < 0 {
+				break
+			}
+			found = append(found, span{from + i, from + i + len(n)})
+			from += i + 1 // they may overlap themselves
+		}
+	}
+	slices.SortFunc(found, func(a, b span) int { return a.from - b.from })
+	merged := found[:0]
+	for _, f := range found {
+		if last := len(merged) - 1; last >= 0 && f.from <= merged[last].to {
+			merged[last].to = max(merged[last].to, f.to)
+			continue
+		}
+		merged = append(merged, f)
+	}
+	return merged
+}
+
+// longest is the length of the longest text looked for.
+func (r *Redactor) longest() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	n := 0
+	for _, s := range r.needles {
+		n = max(n, len(s))
+	}
+	return n
+}
+
+// maxHeld is how much of a line without an end a Writer keeps back.
+const maxHeld = 64 << 10
+
+// A Writer passes on what is written to it without the secrets, whole lines at
+// a time, so that a secret cut in two by a buffer is found too. Call Flush at
+// the end. It is safe for concurrent use.
+type Writer struct {
+	r *Redactor
+	w io.Writer
+
+	mu   sync.Mutex
+	held []byte
+}
+
+// Writer returns a Writer to w.
+func (r *Redactor) Writer(w io.Writer) *Writer { return &Writer{r: r, w: w} }
+
+// Write takes all of p, or returns the error of the writer below.
+func (w *Writer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = append(w.held, p...)
+	n := bytes.LastIndexByte(w.held, '\n') + 1
+	if n == 0 && len(w.held) > maxHeld {
+		n = w.safeCut()
+	}
+	if err := w.pass(n); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// safeCut is where a very long line may be cut: where no secret stands and none
+// can have begun whose end has not come yet.
+func (w *Writer) safeCut() int {
+	cut := max(len(w.held)-w.r.longest(), 0)
+	for _, f := range w.r.find(string(w.held)) {
+		if f.from < cut && cut < f.to {
+			if f.from > 0 {
+				return f.from
+			}
+			return f.to
+		}
+	}
+	return cut
+}
+
+// Flush passes on a last line without an end.
+func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pass(len(w.held))
+}
+
+func (w *Writer) pass(n int) error {
+	if n == 0 {
+		return nil
+	}
+	out := w.r.Redact(string(w.held[:n]))
+	w.held = append(w.held[:0], w.held[n:]...)
+	_, err := io.WriteString(w.w, out)
+	return err
+}

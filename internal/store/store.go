@@ -15,6 +15,9 @@ var (
 	ErrExists   = errors.New("object exists already")        // create-only write lost
 	ErrNotExist = errors.New("object does not exist")        // nothing under this key
 	ErrChanged  = errors.New("object was changed meanwhile") // conditional write or delete lost
+	// ErrAgain says that the store dropped a write for no fault of the data:
+	// nothing is left of it, and writing it once more from the start may work.
+	ErrAgain = errors.New("the store dropped the write: start it again")
 )
 
 // ETag identifies one version of one object's bytes. Opaque; "" is no object.

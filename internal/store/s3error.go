@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// An s3Error is one readable line; what it wraps are the causes.
+type s3Error struct {
+	text   string
+	causes []error
+}
+
+func (e *s3Error) Error() string   { return e.text }
+func (e *s3Error) Unwrap() []error { return e.causes }
+
+// wrap turns an SDK error into "doing s3://bucket/key: what: what to do".
+// kind, if not nil, is the store error that it amounts to.
+func (s *S3) wrap(doing, key string, kind, err error) error {
+	what, fix := s.explain(doing, key, err)
+	if kind != nil {
+		what, fix = kind.Error(), ""
+	}
+	text := doing + " " + s.URL(key) + ": " + what
+	if fix != "" {
+		text += ": " + fix
+	}
+	causes := make([]error, 0, 2)
+	if kind != nil {
+		causes = append(causes, kind)
+	}
+	if err != nil {
+		causes = append(causes, err)
+	}
+	return &s3Error{text, causes}
+}
+
+// explain says what an SDK error means and what to do about it. The codes are
+// those of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+func (s *S3) explain(doing, key string, err error) (what, fix string) {
+	if err == nil {
+		return "", ""
+	}
+	what = plain(err)
+	header := http.Header{}
+	status := 0
+	var re *smithyhttp.ResponseError
+	if errors.As(err, &re) && re.Response != nil {
+		header, status = re.Response.Header, re.HTTPStatusCode()
+	}
+	switch code := errorCode(err); {
+	case code == "NoSuchBucket":
+		return "bucket " + s.bucket + " does not exist", "create it or correct store:"
+	case code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" ||
+		code == "IllegalLocationConstraintException" || status == http.StatusMovedPermanently:
+		if region := header.Get("x-amz-bucket-region"); region != "" {
+			return "bucket " + s.bucket + " is in region " + region, "set region: " + region
+		}
+		return "wrong region for bucket " + s.bucket + " (" + what + ")", "set region: to the bucket's"
+	case code == "AccessDenied" || code == "AllAccessDisabled" || status == http.StatusForbidden && (code == "Forbidden" || code == ""):
+		return "access denied", "grant " + permission(err) + " on arn:aws:s3:::" + s.bucket + "/" + s.full(key) + " to these credentials"
+	case code == "ExpiredToken" || code == "ExpiredTokenException" || code == "TokenRefreshRequired":
+		return "the credentials have expired", "renew them"
+	case code == "InvalidAccessKeyId" || code == "InvalidToken" || code == "SignatureDoesNotMatch":
+		return "the store does not accept the credentials (" + code + ")", "check access key and secret"
+	case code == "RequestTimeTooSkewed":
+		return "this machine's clock is wrong", "set the clock"
+	case strings.Contains(err.Error(), "get identity:") || strings.Contains(err.Error(), "no EC2 IMDS role found"):
+		return "no usable AWS credentials (" + what + ")", "give the instance a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"
+	case status == http.StatusMethodNotAllowed || code == "NotImplemented":
+		return "the store's server cannot do this (" + what + ")", ""
+	}
+	return what, ""
+}
+
+// plain is an SDK error without the layers of wrapping around it.
+func plain(err error) string {
+	var re *smithyhttp.ResponseError
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		text := api.ErrorCode()
+		if m := api.ErrorMessage(); m != "" && m != text {
+			text += ": " + m
+		}
+		if errors.As(err, &re) {
+			if id := re.Response.Header.Get("x-amz-request-id"); id != "" {
+				text += " (request " + id + ")"
+			}
+		}
+		return text
+	}
+	var op *smithy.OperationError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return err.Error()
+}
+
+// permission names the IAM action that the failed operation calls for.
+func permission(err error) string {
+	var op *smithy.OperationError
+	if !errors.As(err, &op) {
+		return "the action"
+	}
+	switch op.OperationName {
+	case "HeadObject":
+		return "s3:GetObject (and s3:ListBucket)"
+	case "ListObjectsV2":
+		return "s3:ListBucket"
+	case "ListMultipartUploads":
+		return "s3:ListBucketMultipartUploads"
+	case "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload":
+		return "s3:PutObject"
+	}
+	return "s3:" + op.OperationName
+}
+
+func errorCode(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+func statusOf(err error) int {
+	var re *smithyhttp.ResponseError
+	if errors.As(err, &re) {
+		return re.HTTPStatusCode()
+	}
+	return 0
+}
+
+// The answers that decide something. Servers differ in codes more than in
+// status, so both are looked at.
+func isPrecondition(err error) bool { return statusOf(err) == http.StatusPreconditionFailed }
+func isConflict(err error) bool     { return statusOf(err) == http.StatusConflict }
+func isGone(err error) bool {
+	return statusOf(err) == http.StatusNotFound && errorCode(err) != "NoSuchBucket"
+}
+func isNoUpload(err error) bool { return errorCode(err) == "NoSuchUpload" }
+func isNotImplemented(err error) bool {
+	return statusOf(err) == http.StatusNotImplemented || errorCode(err) == "NotImplemented"
+}
+func isEnded(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// Open implements Store. Requests are repeated until an answer begins; once
+// bytes have been handed out a failure is the reader's error.
+func (s *S3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, Object, error) {
+	if err := CheckKey(key); err != nil {
+		return nil, Object{}, err
+	}
+	if off < 0 {
+		return nil, Object{}, fmt.Errorf("read %s: negative offset %d", s.URL(key), off)
+	}
+	if n == 0 {
+		return s.openNothing(ctx, key, off)
+	}
+	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: aws.String(s.full(key))}
+	opts := []func(*s3.Options){s.call(0, true)}
+	switch whole := off == 0 && n < 0; {
+	case whole:
+		in.ChecksumMode = types.ChecksumModeEnabled
+	case n < 0:
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
+	default:
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1))
+	}
+	if in.Range != nil {
+		// Checksums cover whole objects only.
+		opts = append(opts, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
+	}
+	reading, cancel := context.WithCancelCause(ctx)
+	out, err := s.client.GetObject(reading, in, opts...)
+	if err != nil {
+		cancel(nil)
+		switch {
+		case statusOf(err) == http.StatusRequestedRangeNotSatisfiable && n < 0:
+			return s.openNothing(ctx, key, off)
+		case statusOf(err) == http.StatusRequestedRangeNotSatisfiable:
+			return nil, Object{}, s.wrap("read", key, nil, errors.Join(errPastEnd, io.ErrUnexpectedEOF))
+		case isGone(err):
+			return nil, Object{}, s.wrap("read", key, ErrNotExist, err)
+		}
+		return nil, Object{}, s.wrap("read", key, nil, err)
+	}
+	b := &body{s: s, key: key, rc: out.Body, cancel: cancel, ctx: reading, left: aws.ToInt64(out.ContentLength)}
+	size := b.left
+	if in.Range != nil {
+		size, err = rangeTotal(aws.ToString(out.ContentRange), off, b.left)
+	}
+	if err == nil && n > 0 && b.left != n {
+		err = errors.Join(errPastEnd, io.ErrUnexpectedEOF)
+	}
+	if err == nil && out.ContentLength == nil {
+		err = errors.New("the answer does not say how long it is")
+	}
+	if err != nil {
+		b.Close()
+		return nil, Object{}, s.wrap("read", key, nil, err)
+	}
+	b.stalled = &stalledError{s.o.Timeout}
+	b.timer = time.AfterFunc(time.Hour, func() { cancel(b.stalled) })
+	b.timer.Stop()
+	return b, Object{
+		Key: key, Size: size, ETag: etag(out.ETag),
+		Modified: aws.ToTime(out.LastModified).UTC(), Now: serverTime(out.ResultMetadata),
+	}, nil
+}
+
+// openNothing is a read of no bytes, which HTTP ranges cannot express.
+func (s *S3) openNothing(ctx context.Context, key string, off int64) (io.ReadCloser, Object, error) {
+	o, err := s.Stat(ctx, key)
+	if err == nil && off > o.Size {
+		err = s.wrap("read", key, nil, errors.Join(errPastEnd, io.ErrUnexpectedEOF))
+	}
+	if err != nil {
+		return nil, Object{}, err
+	}
+	return http.NoBody, o, nil
+}
+
+// rangeTotal checks a Content-Range ("bytes 5-9/10") and returns the object's
+// size.
+func rangeTotal(s string, off, n int64) (int64, error) {
+	span, total, ok := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
+	size, err := strconv.ParseInt(total, 10, 64)
+	if !ok || err != nil || span != fmt.Sprintf("%d-%d", off, off+n-1) {
+		return 0, fmt.Errorf("asked for %d bytes from %d, the store answered range %q", n, off, s)
+	}
+	return size, nil
+}
+
+// A body counts what is read and gives up when nothing comes any more.
+type body struct {
+	s       *S3
+	key     string
+	rc      io.ReadCloser
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+	stalled *stalledError
+	left    int64
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.timer.Reset(b.stalled.after)
+	n, err := b.rc.Read(p)
+	b.timer.Stop()
+	b.left -= int64(n)
+	switch {
+	case err == io.EOF && b.left > 0, errors.Is(err, io.ErrUnexpectedEOF):
+		return n, b.s.wrap("read", b.key, nil, fmt.Errorf("cut off %d bytes before its end: %w", b.left, io.ErrUnexpectedEOF))
+	case b.left < 0:
+		return n, b.s.wrap("read", b.key, nil, errors.New("longer than announced"))
+	case err == nil || err == io.EOF:
+		return n, err
+	case context.Cause(b.ctx) == error(b.stalled):
+		err = b.stalled
+	}
+	return n, b.s.wrap("read", b.key, nil, err)
+}
+
+func (b *body) Close() error {
+	defer b.cancel(nil)
+	return b.rc.Close()
+}

@@ -1,0 +1,338 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+var (
+	errClosed    = errors.New("writer is closed")
+	errTooLarge  = errors.New("object is larger than the store takes")
+	errLateParts = errors.New("parts of the upload are missing")
+)
+
+// An s3Writer sends an object part by part while the next part fills. An
+// object shorter than one part goes in a single request.
+type s3Writer struct {
+	s     *S3
+	key   string
+	nonce string
+	began time.Time // local, only ever compared with itself
+
+	ctx    context.Context // ends on the first failure
+	cancel context.CancelCauseFunc
+	done   bool // committed or dropped
+
+	cur   *part
+	size  int64
+	sum   uint32 // of the whole object
+	parts int32  // begun
+
+	uploadID  string
+	checked   bool // the upload carries checksums
+	ambiguous bool // an upload may have been begun that we do not know
+
+	sending sync.WaitGroup
+	mu      sync.Mutex
+	sent    []types.CompletedPart
+	err     error // the first failure
+}
+
+// Create implements Store. The writer holds no buffer before its first byte.
+// One goroutine must not feed two writers in turns: see Pool.
+func (s *S3) Create(ctx context.Context, key string) (Writer, error) {
+	if err := CheckKey(key); err != nil {
+		return nil, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, s.wrap("write", key, nil, err)
+	}
+	w := &s3Writer{s: s, key: key, nonce: rand.Text(), began: time.Now()}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	return w, nil
+}
+
+func (w *s3Writer) Write(b []byte) (int, error) {
+	n := 0
+	for n < len(b) {
+		if err := w.failure(); err != nil {
+			return n, err
+		}
+		if w.cur == nil {
+			if err := w.next(); err != nil {
+				return n, w.fail(err)
+			}
+		}
+		k := w.cur.fill(b[n:])
+		w.sum = crc32.Update(w.sum, castagnoli, b[n:n+k])
+		w.size += int64(k)
+		n += k
+		if w.cur.full() {
+			if err := w.send(); err != nil {
+				return n, w.fail(err)
+			}
+		}
+	}
+	return n, nil
+}
+
+// next begins a part: it waits for one buffer, or for all when the object has
+// become large.
+func (w *s3Writer) next() error {
+	if w.done {
+		return errClosed
+	}
+	if int(w.parts) == w.s.o.MaxParts {
+		return w.s.wrap("write", w.key, nil, fmt.Errorf("%w: %d parts hold %d bytes", errTooLarge, w.parts, w.size))
+	}
+	n := 1
+	if int(w.parts) >= w.s.o.SmallParts {
+		n = w.s.o.Pool.parts
+	}
+	bufs, err := w.s.o.Pool.get(w.ctx, n)
+	if err != nil {
+		return w.s.wrap("write", w.key, nil, err)
+	}
+	w.parts++
+	w.cur = &part{number: w.parts, bufs: bufs}
+	return nil
+}
+
+// send uploads the current part in the background.
+func (w *s3Writer) send() error {
+	if w.uploadID == "" {
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+	p := w.cur
+	w.cur = nil
+	w.sending.Go(func() {
+		defer w.s.o.Pool.put(p.bufs)
+		if err := w.upload(p); err != nil {
+			w.fail(err)
+		}
+	})
+	return nil
+}
+
+// begin starts the multipart upload. When a reply was lost there may be a
+// second upload that nobody knows the id of: drop looks for it.
+func (w *s3Writer) begin() error {
+	s := w.s
+	in := &s3.CreateMultipartUploadInput{
+		Bucket: &s.bucket, Key: aws.String(s.full(w.key)), Metadata: map[string]string{nonceKey: w.nonce},
+	}
+	w.ambiguous = true
+	var out *s3.CreateMultipartUploadOutput
+	var err error
+	if w.checked = !s.noChecksums.Load(); w.checked {
+		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithmCrc32c, types.ChecksumTypeFullObject
+		out, err = s.client.CreateMultipartUpload(w.ctx, in, s.call(0, false))
+		w.checked = !isNotImplemented(err)
+	}
+	if !w.checked {
+		in.ChecksumAlgorithm, in.ChecksumType = "", ""
+		out, err = s.client.CreateMultipartUpload(w.ctx, in, s.call(0, false), unchecked)
+		if err == nil {
+			s.noChecksums.Store(true)
+		}
+	}
+	if err != nil {
+		return s.wrap("begin upload of", w.key, nil, err)
+	}
+	if aws.ToString(out.UploadId) == "" {
+		return s.wrap("begin upload of", w.key, nil, errors.New("the store gave it no id"))
+	}
+	w.uploadID = *out.UploadId
+	tries, ok := retry.GetAttemptResults(out.ResultMetadata)
+	w.ambiguous = !ok || len(tries.Results) != 1
+	return nil
+}
+
+func (w *s3Writer) upload(p *part) error {
+	s := w.s
+	in := &s3.UploadPartInput{
+		Bucket: &s.bucket, Key: aws.String(s.full(w.key)), UploadId: &w.uploadID,
+		PartNumber: &p.number, Body: p.reader(), ContentLength: aws.Int64(int64(p.size)),
+	}
+	opts := []func(*s3.Options){s.call(int64(p.size), false)}
+	done := types.CompletedPart{PartNumber: &p.number}
+	if w.checked {
+		in.ChecksumCRC32C = aws.String(sum64(p.sum))
+		done.ChecksumCRC32C = in.ChecksumCRC32C
+	} else {
+		opts = append(opts, unchecked)
+	}
+	out, err := s.client.UploadPart(w.ctx, in, opts...)
+	switch {
+	case isNoUpload(err):
+		return s.wrap(fmt.Sprintf("upload part %d of", p.number), w.key, ErrAgain, err)
+	case err != nil:
+		return s.wrap(fmt.Sprintf("upload part %d of", p.number), w.key, nil, err)
+	}
+	done.ETag = out.ETag
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.sent) < int(p.number) {
+		w.sent = append(w.sent, types.CompletedPart{})
+	}
+	w.sent[p.number-1] = done
+	return nil
+}
+
+// Commit implements Writer. Modified is the time of the store's answer.
+func (w *s3Writer) Commit() (Object, error) {
+	if w.done {
+		return Object{}, errClosed
+	}
+	if err := context.Cause(w.ctx); err != nil && w.failure() == nil {
+		w.fail(w.s.wrap("write", w.key, nil, err))
+	}
+	o, err := w.commit()
+	if err != nil {
+		if derr := w.drop(); derr != nil {
+			err = fmt.Errorf("%w; then %w", err, derr)
+		}
+		return Object{}, err
+	}
+	w.done = true
+	w.cancel(nil)
+	if w.ambiguous {
+		// The key is taken by now, so no other upload of it can ever complete:
+		// the one we lost is among them. The object is whole either way.
+		_ = w.sweep(func(types.MultipartUpload, time.Time) bool { return true })
+	}
+	return o, nil
+}
+
+func (w *s3Writer) commit() (Object, error) {
+	if err := w.failure(); err != nil {
+		return Object{}, err
+	}
+	if w.uploadID == "" {
+		return w.single()
+	}
+	if w.cur != nil {
+		if err := w.send(); err != nil {
+			return Object{}, w.fail(err)
+		}
+	}
+	w.sending.Wait()
+	if err := w.failure(); err != nil {
+		return Object{}, err
+	}
+	for i, p := range w.sent {
+		if p.PartNumber == nil {
+			return Object{}, w.s.wrap("write", w.key, nil, fmt.Errorf("%w: number %d", errLateParts, i+1))
+		}
+	}
+	return w.complete()
+}
+
+// single writes an object that fits into one part.
+func (w *s3Writer) single() (Object, error) {
+	p := w.cur
+	if p == nil {
+		p = &part{}
+	} else {
+		defer func() { w.cur = nil; w.s.o.Pool.put(p.bufs) }()
+	}
+	return w.s.put(w.ctx, w.key, p.reader(), int64(p.size), p.sum, "")
+}
+
+// complete makes the parts one object, if there is none of that key yet.
+func (w *s3Writer) complete() (Object, error) {
+	s := w.s
+	// A server that ignores If-None-Match here would overwrite.
+	if _, _, err := s.head(w.ctx, w.key); err == nil {
+		return Object{}, s.wrap("write", w.key, ErrExists, nil)
+	}
+	in := &s3.CompleteMultipartUploadInput{
+		Bucket: &s.bucket, Key: aws.String(s.full(w.key)), UploadId: &w.uploadID, IfNoneMatch: aws.String("*"),
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: w.sent},
+	}
+	opts := []func(*s3.Options){s.call(w.size/1024, false)}
+	if w.checked {
+		in.ChecksumCRC32C, in.ChecksumType = aws.String(sum64(w.sum)), types.ChecksumTypeFullObject
+	} else {
+		opts = append(opts, unchecked)
+	}
+	out, err := s.client.CompleteMultipartUpload(w.ctx, in, opts...)
+	if err != nil || etag(out.ETag) == "" {
+		return s.settle(w.ctx, w.key, w.nonce, w.size, "", err)
+	}
+	now := serverTime(out.ResultMetadata)
+	return Object{Key: w.key, Size: w.size, ETag: etag(out.ETag), Modified: now, Now: now}, nil
+}
+
+// Close implements Writer.
+func (w *s3Writer) Close() error {
+	if w.done {
+		return nil
+	}
+	w.fail(errClosed)
+	return w.drop()
+}
+
+// drop gives back the buffers and removes what the server keeps of the upload.
+func (w *s3Writer) drop() error {
+	w.done = true
+	w.cancel(errClosed)
+	w.sending.Wait()
+	if w.cur != nil {
+		w.s.o.Pool.put(w.cur.bufs)
+		w.cur = nil
+	}
+	var err error
+	if w.uploadID != "" {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), cleanupTime)
+		defer cancel()
+		err = w.s.abort(ctx, w.key, w.uploadID)
+	}
+	if w.ambiguous {
+		lived := time.Since(w.began) + 2*time.Second // the store's clock has whole seconds
+		err = errors.Join(err, w.sweep(func(u types.MultipartUpload, now time.Time) bool {
+			return u.Initiated != nil && u.Initiated.After(now.Add(-lived))
+		}))
+	}
+	return err
+}
+
+// sweep aborts uploads of this very key.
+func (w *s3Writer) sweep(match func(types.MultipartUpload, time.Time) bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), cleanupTime)
+	defer cancel()
+	_, err := w.s.abortWhere(ctx, w.key, func(u types.MultipartUpload, now time.Time) bool {
+		return aws.ToString(u.Key) == w.s.full(w.key) && match(u, now)
+	})
+	return err
+}
+
+// fail keeps the first failure, ends everything in flight, and returns it.
+func (w *s3Writer) fail(err error) error {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = err
+	}
+	err = w.err
+	w.mu.Unlock()
+	w.cancel(err)
+	return err
+}
+
+func (w *s3Writer) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}

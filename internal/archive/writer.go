@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"unicode"
 
 	"mayfly/internal/store"
 )
@@ -47,7 +48,7 @@ func Create(ctx context.Context, st store.Store, key string, o Options) (*Writer
 		Host: id.Host, RepositoryID: id.ID, Owner: id.Owner, Name: id.Name,
 		Created: o.Created.UTC(), Run: o.RunID, Mayfly: o.Version,
 		Selection: o.Selection,
-		Parts:     Parts{Repo: PartInfo{State: Absent}, Wiki: PartInfo{State: Absent, Why: "there was none"}},
+		Parts:     Parts{Repo: PartInfo{State: Absent}, Wiki: PartInfo{State: Absent, Why: "none was fetched"}},
 	}
 	if !o.Selection.Wiki {
 		w.m.Parts.Wiki.Why = "it was not asked for"
@@ -127,8 +128,9 @@ func (w *Writer) Empty(part Part, s Snapshot) error {
 	return nil
 }
 
-// Absent says why a part that was asked for is not in the segment. It ends in
-// RESTORE.txt and the manifest: one line, no secrets, no full stop.
+// Absent says why the wiki, though asked for, is not in the segment: there is
+// none, or it could not be fetched. RESTORE.txt and the manifest repeat it, so
+// it must hold no secret; it becomes one line of printable text.
 func (w *Writer) Absent(part Part, why string) error {
 	if w.err != nil {
 		return w.fail(nil)
@@ -136,7 +138,9 @@ func (w *Writer) Absent(part Part, why string) error {
 	if part != Wiki || w.wiki != nil {
 		return w.fail(fmt.Errorf("%s: only a wiki that was not written can be absent", part))
 	}
-	w.m.Parts.Wiki.Why = strings.Join(strings.Fields(why), " ")
+	w.m.Parts.Wiki.Why = strings.Join(strings.FieldsFunc(why, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
 	return nil
 }
 

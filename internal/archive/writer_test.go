@@ -214,8 +214,8 @@ func TestAbsentWiki(t *testing.T) {
 		absent     string
 	}{
 		{"not selected", "it was not asked for", false, ""},
-		{"none", "there was none", true, ""},
-		{"failed", "fetch failed: 403 forbidden", true, "fetch failed:\n  403 forbidden"},
+		{"none", "none was fetched", true, ""},
+		{"failed", "fetch failed: 403 forbidden", true, "fetch failed:\n  403\x1b\u009b forbidden\n"},
 	} {
 		st := newStore()
 		o := testOptions()

@@ -119,7 +119,7 @@ func (d *Decoder) symbol(lit *litTable, dist *distTable) (state, error) {
 	e := lit[d.bits&(1<<litBits-1)]
 	if e&flagSpecial != 0 && e&flagSubtable != 0 {
 		d.take(uint(e & 63))
-		e = lit[e>>16+uint32(d.bits)&(1<<(e>>8&15)-1)]
+		e = lit[subIndex(e, d.bits)]
 	}
 	if e&flagLiteral != 0 {
 		d.take(uint(e & 63))
@@ -134,19 +134,21 @@ func (d *Decoder) symbol(lit *litTable, dist *distTable) (state, error) {
 		}
 		return badLit, nil
 	}
-	length := int(e>>16) + int(d.take(uint(e&63))>>(e>>8&15))
+	length := value(e, d.bits)
+	d.take(uint(e & 63))
 	if err := d.need(maxCodeLen + 13); err != nil {
 		return noInput, err
 	}
 	e = dist[d.bits&(1<<distBits-1)]
 	if e&flagSpecial != 0 && e&flagSubtable != 0 {
 		d.take(uint(e & 63))
-		e = dist[e>>16+uint32(d.bits)&(1<<(e>>8&15)-1)]
+		e = dist[subIndex(e, d.bits)]
 	}
 	if e&flagSpecial != 0 {
 		return badDist, nil
 	}
-	from := d.out - int(e>>16) - int(d.take(uint(e&63))>>(e>>8&15))
+	from := d.out - value(e, d.bits)
+	d.take(uint(e & 63))
 	if from < 0 {
 		return tooFar, nil
 	}
@@ -159,50 +161,57 @@ func (d *Decoder) symbol(lit *litTable, dist *distTable) (state, error) {
 
 // decode reads symbols as long as there is room for a turn and input for it.
 // Most of the time of a check is spent here, so everything is in local
-// variables and bits are refilled without a branch: 8 bytes are read at once,
-// and those that do not fit are read again next time.
+// variables, and bits are refilled without a branch: 8 bytes are read at once,
+// and those that do not fit are read again next time. Of n only the lowest 6
+// bits count: so a whole entry can be subtracted without masking it first.
 func (d *Decoder) decode(lit *litTable, dist *distTable) state {
 	in, pos, acc, n := d.in, d.pos, d.bits, uint64(d.n)
 	buf, out := &d.buf, d.out
 	st := more
 	lastPos := len(in) - margin
-loop:
 	for pos <= lastPos && out <= bufSize-slack {
 		acc |= load64(in, pos) << (n & 63)
-		pos += int((63 - n) >> 3)
+		pos += int(^n >> 3 & 7)
 		n |= 56
-		// At least 56 bits: three literals of at most 11 bits and a length of
-		// at most 20 with its extra bits.
+		// At least 56 bits are there: three literals of at most 11 bits and
+		// another, or a length of at most 20 bits with its extra bits.
 		e := lit[acc&(1<<litBits-1)]
 		if int32(e) < 0 {
 			acc >>= e & 63
-			n -= uint64(e & 63)
+			n -= uint64(e)
 			buf[out] = byte(e >> 16)
 			out++
 			e = lit[acc&(1<<litBits-1)]
 			if int32(e) < 0 {
 				acc >>= e & 63
-				n -= uint64(e & 63)
+				n -= uint64(e)
 				buf[out] = byte(e >> 16)
 				out++
 				e = lit[acc&(1<<litBits-1)]
 				if int32(e) < 0 {
 					acc >>= e & 63
-					n -= uint64(e & 63)
+					n -= uint64(e)
 					buf[out] = byte(e >> 16)
 					out++
-					continue
+					e = lit[acc&(1<<litBits-1)]
+					if int32(e) < 0 {
+						acc >>= e & 63
+						n -= uint64(e)
+						buf[out] = byte(e >> 16)
+						out++
+						continue
+					}
 				}
 			}
 		}
 		if e&flagSpecial != 0 {
 			if e&flagSubtable != 0 {
 				acc >>= e & 63
-				n -= uint64(e & 63)
-				e = lit[e>>16&0x7fff+uint32(acc)&(1<<(e>>8&15)-1)]
+				n -= uint64(e)
+				e = lit[subIndex(e, acc)]
 				if int32(e) < 0 {
 					acc >>= e & 63
-					n -= uint64(e & 63)
+					n -= uint64(e)
 					buf[out] = byte(e >> 16)
 					out++
 					continue
@@ -210,46 +219,56 @@ loop:
 			}
 			if e&flagSpecial != 0 {
 				acc >>= e & 63
-				n -= uint64(e & 63)
+				n -= uint64(e)
 				st = badLit
 				if e&flagEnd != 0 {
 					st = end
 				}
-				break loop
+				break
 			}
 		}
-		length := int(e>>16) + int(acc&(1<<(e&63)-1)>>(e>>8&15))
+		length := value(e, acc)
 		acc >>= e & 63
-		n -= uint64(e & 63)
+		n -= uint64(e)
 
 		acc |= load64(in, pos) << (n & 63)
-		pos += int((63 - n) >> 3)
+		pos += int(^n >> 3 & 7)
 		n |= 56
 		e = dist[acc&(1<<distBits-1)]
 		if e&flagSpecial != 0 {
 			if e&flagSubtable != 0 {
 				acc >>= e & 63
-				n -= uint64(e & 63)
-				e = dist[e>>16&0x7fff+uint32(acc)&(1<<(e>>8&15)-1)]
+				n -= uint64(e)
+				e = dist[subIndex(e, acc)]
 			}
 			if e&flagSpecial != 0 {
 				st = badDist
-				break loop
+				break
 			}
 		}
-		distance := int(e>>16) + int(acc&(1<<(e&63)-1)>>(e>>8&15))
+		from := out - value(e, acc)
 		acc >>= e & 63
-		n -= uint64(e & 63)
-		from := out - distance
+		n -= uint64(e)
 		if from < 0 {
 			st = tooFar
-			break loop
+			break
 		}
 		copyMatch(buf, out, from, length)
 		out += length
 	}
-	d.pos, d.bits, d.n, d.out = pos, acc, uint(n), out
+	d.pos, d.bits, d.n, d.out = pos, acc, uint(n&63), out
 	return st
+}
+
+// value returns the length or distance of an entry with the extra bits from acc.
+func value(e uint32, acc uint64) int {
+	return int(e>>16) + int(acc&(1<<(e&63)-1)>>(e>>8&15))
+}
+
+// subIndex returns where the entry for acc is that e, the entry of a subtable,
+// leads to.
+func subIndex(e uint32, acc uint64) uint32 {
+	return e>>16 + uint32(acc)&(1<<(e>>8&15)-1)
 }
 
 // copyMatch repeats length bytes from an earlier place in buf. It may write up

@@ -11,7 +11,9 @@ func (d *Decoder) buildFixed() {
 		return
 	}
 	var lens [maxLit]uint8
+	var used [maxLit]uint16
 	for i := range lens {
+		used[i] = uint16(i)
 		switch {
 		case i < 144:
 			lens[i] = 8
@@ -23,11 +25,11 @@ func (d *Decoder) buildFixed() {
 			lens[i] = 8
 		}
 	}
-	d.builder.build(d.fixedLit[:], litBits, lens[:], litEntries[:])
+	d.builder.build(d.fixedLit[:], litBits, lens[:], used[:], litEntries[:])
 	for i := range maxDist {
 		lens[i] = 5
 	}
-	d.builder.build(d.fixedDist[:], distBits, lens[:maxDist], distEntries[:])
+	d.builder.build(d.fixedDist[:], distBits, lens[:], used[:maxDist], distEntries[:])
 	d.fixedIsBuilt = true
 }
 
@@ -45,16 +47,22 @@ func (d *Decoder) dynamic() error {
 	if err := d.readPrecode(numPre); err != nil {
 		return err
 	}
-	if err := d.readLens(numLit + numDist); err != nil {
+	used, err := d.readLens(numLit + numDist)
+	if err != nil {
 		return err
 	}
 	if d.lens[256] == 0 {
 		return d.corrupt("no code for the end of a block")
 	}
-	if !d.builder.build(d.lit[:], litBits, d.lens[:numLit], litEntries[:]) {
+	first := len(used) // of the distances
+	for first > 0 && int(used[first-1]) >= numLit {
+		first--
+		used[first] -= uint16(numLit)
+	}
+	if !d.builder.build(d.lit[:], litBits, d.lens[:numLit], used[:first], litEntries[:]) {
 		return d.corrupt("impossible set of literal and length codes")
 	}
-	if !d.builder.build(d.dist[:], distBits, d.lens[numLit:numLit+numDist], distEntries[:]) {
+	if !d.builder.build(d.dist[:], distBits, d.lens[numLit:numLit+numDist], used[first:], distEntries[:]) {
 		return d.corrupt("impossible set of distance codes")
 	}
 	return nil
@@ -95,40 +103,54 @@ func (d *Decoder) readPrecode(num int) error {
 }
 
 // readLens reads num code lengths, those of literals and lengths and those of
-// distances in one row.
-func (d *Decoder) readLens(num int) error {
+// distances in one row. It returns the places of those that are not zero.
+func (d *Decoder) readLens(num int) ([]uint16, error) {
 	clear(d.lens[:])
+	used := 0
 	for i := 0; i < num; {
 		if err := d.need(precodeBits + 7); err != nil {
-			return err
+			return nil, err
 		}
-		e := d.precode[d.bits&(1<<precodeBits-1)]
-		d.take(uint(e >> 5))
-		sym := e & 31
-		if sym < 16 {
-			d.lens[i] = sym
-			i++
-			continue
-		}
-		switch sym {
-		case 16:
-			if i == 0 {
-				return d.corrupt("repeat of a code length before the first")
+		acc, n := d.bits, d.n
+		for n >= precodeBits+7 && i < num {
+			e := d.precode[acc&(1<<precodeBits-1)]
+			acc >>= e >> 5
+			n -= uint(e >> 5)
+			sym := e & 31
+			if sym < 16 {
+				d.lens[i] = sym
+				d.used[used] = uint16(i)
+				if sym != 0 {
+					used++
+				}
+				i++
+				continue
 			}
-			l := d.lens[i-1]
-			run := int(d.take(2)) + 3
-			for k := range run {
-				d.lens[i+k] = l
+			run, extra := 11+int(acc&127), uint(7)
+			switch {
+			case sym == 17:
+				run, extra = 3+int(acc&7), 3
+			case sym == 16:
+				run, extra = 3+int(acc&3), 2
+				if i == 0 {
+					return nil, d.corrupt("repeat of a code length before the first")
+				}
+				if l := d.lens[i-1]; l != 0 {
+					for k := i; k < i+run; k++ {
+						d.lens[k] = l
+						d.used[used] = uint16(k)
+						used++
+					}
+				}
 			}
+			acc >>= extra
+			n -= extra
 			i += run
-		case 17:
-			i += int(d.take(3)) + 3
-		default:
-			i += int(d.take(7)) + 11
+			if i > num {
+				return nil, d.corrupt("repeat of a code length after the last")
+			}
 		}
-		if i > num {
-			return d.corrupt("repeat of a code length after the last")
-		}
+		d.bits, d.n = acc, n
 	}
-	return nil
+	return d.used[:used], nil
 }

@@ -53,6 +53,7 @@ type Decoder struct {
 
 	builder      builder
 	lens         [maxLens]uint8
+	used         [maxLens]uint16
 	precode      [1 << precodeBits]uint8
 	lit          litTable
 	dist         distTable

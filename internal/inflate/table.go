@@ -37,6 +37,7 @@ const (
 	// 32 symbols and 8 bits, rounded up.
 	litRoom  = 1<<litBits + 512
 	distRoom = 1<<distBits + 256
+	sortRoom = 512 // for maxLit, as a power of two
 )
 
 type (
@@ -88,57 +89,53 @@ func makeDistEntries() (t [maxDist]uint32) {
 
 // builder turns code lengths into tables.
 type builder struct {
-	sorted [maxLit]uint16 // the symbols in order of their codes
+	sorted [sortRoom]uint16 // the symbols in order of their codes
 }
 
 // build fills table, whose index has indexBits bits, for the code in which
-// symbol i has lens[i] bits, 0 for none. It returns false for a set of lengths
-// that zlib's inflate refuses: one with too many codes, or one with too few
-// unless it is empty or a single code of one bit.
-func (b *builder) build(table []uint32, indexBits uint, lens []uint8, entries []uint32) bool {
+// symbol i has lens[i] bits; used lists the symbols that have any, in order. It
+// returns false for a set of lengths that zlib's inflate refuses: one with too
+// many codes, or one with too few unless it is empty or a single code of one
+// bit.
+func (b *builder) build(table []uint32, indexBits uint, lens []uint8, used []uint16, entries []uint32) bool {
 	var count, next [maxCodeLen + 1]uint16
-	for _, l := range lens {
-		count[l&15]++
+	for _, sym := range used {
+		count[lens[sym]&15]++
 	}
-	used := len(lens) - int(count[0])
-	count[0] = 0
-	left, longest := 1, uint(0)
-	for l := uint(1); l <= maxCodeLen; l++ {
+	left := 1
+	for l := 1; l <= maxCodeLen; l++ {
 		next[l] = next[l-1] + count[l-1]
 		left = left<<1 - int(count[l])
 		if left < 0 {
 			return false
 		}
-		if count[l] != 0 {
-			longest = l
-		}
 	}
 	if left > 0 {
-		if longest > 1 {
-			return false
-		}
-		// Empty, or a single code of one bit: the other codes are mistakes
-		// only if they are met.
-		for i := range table[:1<<indexBits] {
-			table[i] = flagSpecial | flagInvalid | 1
-		}
+		return b.incomplete(table[:1<<indexBits], lens, used, entries)
 	}
-	for i, l := range lens {
-		if l != 0 {
-			b.sorted[next[l&15]%maxLit] = uint16(i)
-			next[l&15]++
-		}
-	}
-	if left > 0 {
-		if used == 1 {
-			entry := entries[b.sorted[0]] + 1<<8 + 1
-			for i := 0; i < 1<<indexBits; i += 2 {
-				table[i] = entry
-			}
-		}
-		return true
+	for _, sym := range used {
+		l := lens[sym] & 15
+		b.sorted[next[l]%sortRoom] = sym
+		next[l]++
 	}
 	b.fill(table, indexBits, &count, entries)
+	return true
+}
+
+// incomplete fills table for no code or a single one of one bit. The other
+// codes are mistakes only if they are met.
+func (b *builder) incomplete(table []uint32, lens []uint8, used []uint16, entries []uint32) bool {
+	if len(used) > 1 || len(used) == 1 && lens[used[0]] != 1 {
+		return false
+	}
+	for i := range table {
+		table[i] = flagSpecial | flagInvalid | 1
+	}
+	if len(used) == 1 {
+		for i := 0; i < len(table); i += 2 {
+			table[i] = entries[used[0]] + 1<<8 + 1
+		}
+	}
 	return true
 }
 

@@ -3,6 +3,8 @@ package archive
 import (
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -75,8 +77,8 @@ func TestCheckName(t *testing.T) {
 
 func TestNewest(t *testing.T) {
 	t.Parallel()
-	st := newStore()
-	st.modified = created.Add(30 * time.Hour) // a copy of the store came later
+	st := newStore(t)
+	copied := created.Add(30 * time.Hour) // the store was copied later
 	week := 7 * 24 * time.Hour
 	for _, key := range []string{
 		Key("github", "acme", "site", created.Add(-week), 0, false),
@@ -87,14 +89,19 @@ func TestNewest(t *testing.T) {
 		Key("github2", "acme", "other", created, 0, false),
 		"github/index.json",
 	} {
-		st.objects[key] = nil
+		if _, err := st.Put(t.Context(), key, nil, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(st.root, key), copied, copied); err != nil {
+			t.Fatal(err)
+		}
 	}
 	got, err := Newest(t.Context(), st, "github")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]time.Time{"acme/site": created, "acme/chain": st.modified, "me/site": created.Add(-week)}
-	if !maps.Equal(got, want) {
+	want := map[string]time.Time{"acme/site": created, "acme/chain": copied, "me/site": created.Add(-week)}
+	if !maps.EqualFunc(got, want, time.Time.Equal) {
 		t.Errorf("Newest = %v, want %v", got, want)
 	}
 

@@ -184,7 +184,7 @@ func TestSegment(t *testing.T) {
 		for _, wiki := range []gittest.Kind{"", gittest.Wiki, gittest.Empty} {
 			t.Run(fmt.Sprintf("%s/wiki=%s", kind, wiki), func(t *testing.T) {
 				t.Parallel()
-				st := newStore()
+				st := newStore(t)
 				w := begin(t, st)
 				s := add(t, w, Repo, repo(t, kind))
 				var ws Snapshot
@@ -198,7 +198,7 @@ func TestSegment(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				dir, names := unzip(t, st.objects[seg.Key])
+				dir, names := unzip(t, object(t, st, seg.Key))
 				checkManifest(t, dir, names, seg)
 				checkRefs(t, dir, seg, &s, wikiOrNil(wiki, &ws))
 				follow(t, dir)
@@ -280,7 +280,7 @@ func TestSegmentOddNames(t *testing.T) {
 			name := "refs/heads/" + branch
 			git(t, dir, "update-ref", name, "main~1")
 			git(t, dir, "symbolic-ref", "HEAD", name)
-			st := newStore()
+			st := newStore(t)
 			o := testOptions()
 			o.Identity.Name = "-n"
 			w, err := Create(t.Context(), st, Key("", "acme", "-n", created, 0, false), o)
@@ -293,7 +293,7 @@ func TestSegmentOddNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, _ := unzip(t, st.objects[seg.Key])
+			out, _ := unzip(t, object(t, st, seg.Key))
 			follow(t, out)
 			same(t, filepath.Join(out, "-n.git"), s)
 		})
@@ -335,7 +335,7 @@ func TestSegmentOddHeads(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			st := newStore()
+			st := newStore(t)
 			w := begin(t, st)
 			var err error
 			if c.name == "empty, unknown" {
@@ -350,7 +350,7 @@ func TestSegmentOddHeads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			dir, _ := unzip(t, st.objects[seg.Key])
+			dir, _ := unzip(t, object(t, st, seg.Key))
 			checkRefs(t, dir, seg, &c.s, nil)
 			follow(t, dir)
 			restored := filepath.Join(dir, "site.git")
@@ -369,7 +369,7 @@ func TestSegmentOddHeads(t *testing.T) {
 // A short ranged read of the tail finds the manifest.
 func TestManifestInTail(t *testing.T) {
 	t.Parallel()
-	st := newStore()
+	st := newStore(t)
 	w := begin(t, st)
 	if err := w.Bundle(Repo, oneRef, func(to io.Writer) (uint32, int64, error) {
 		n, err := to.Write(randomBytes(1 << 20))
@@ -381,7 +381,7 @@ func TestManifestInTail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := st.objects[seg.Key]
+	b := object(t, st, seg.Key)
 	const tail = 16 << 10
 	at := int64(len(b) - tail)
 	r, err := zip.NewReader(&sparse{at: at, b: b[at:]}, int64(len(b))) // zeros before it
@@ -401,14 +401,14 @@ func TestManifestInTail(t *testing.T) {
 func TestBundleAlone(t *testing.T) {
 	t.Parallel()
 	source := repo(t, gittest.Normal)
-	st := newStore()
+	st := newStore(t)
 	w := begin(t, st)
 	s := add(t, w, Repo, source)
 	seg, err := w.Commit()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, _ := unzip(t, st.objects[seg.Key])
+	dir, _ := unzip(t, object(t, st, seg.Key))
 	git(t, source, "bundle", "verify", filepath.Join(dir, "repo.bundle"))
 	if got, want := git(t, dir, "bundle", "list-heads", "repo.bundle"), git(t, source, "show-ref", "--head"); got != want {
 		t.Errorf("the bundle lists\n%s\nwant\n%s", got, want)

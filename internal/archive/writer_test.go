@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -40,36 +41,44 @@ func TestCreateRefuses(t *testing.T) {
 	} {
 		o := testOptions()
 		c.change(&o)
-		if _, err := Create(t.Context(), newStore(), c.key, o); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Create(t.Context(), newStore(t), c.key, o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
 	}
 }
 
+// Of two writers of one key the first to commit has it.
 func TestCreateTwice(t *testing.T) {
 	t.Parallel()
-	st := newStore()
-	w := begin(t, st)
-	if err := w.Bundle(Repo, oneRef, good); err != nil {
+	st := newStore(t)
+	first, second := begin(t, st), begin(t, st)
+	for _, w := range []*Writer{first, second} {
+		if err := w.Bundle(Repo, oneRef, good); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seg, err := second.Commit()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Commit(); err != nil {
-		t.Fatal(err)
+	if _, err := first.Commit(); !errors.Is(err, store.ErrExists) {
+		t.Errorf("the other's Commit: %v, want store.ErrExists", err)
 	}
-	if _, err := Create(t.Context(), st, Key("github", "acme", "site", created, 0, false), testOptions()); !errors.Is(err, store.ErrExists) {
-		t.Errorf("the same key again: %v, want store.ErrExists", err)
+	first.Close()
+	if o, err := st.Stat(t.Context(), seg.Key); err != nil || o.ETag != seg.Object.ETag {
+		t.Errorf("the segment is %+v now, %v; want %+v", o, err, seg.Object)
 	}
 }
 
 // Whatever went wrong, Commit refuses, says why, and nothing is stored.
 func TestPoisoned(t *testing.T) {
 	t.Parallel()
-	bundle := func(part Part, s Snapshot, fetch func(io.Writer) (uint32, int64, error)) func(*Writer, *memStore) error {
-		return func(w *Writer, _ *memStore) error { return w.Bundle(part, s, fetch) }
+	bundle := func(part Part, s Snapshot, fetch func(io.Writer) (uint32, int64, error)) func(*Writer, *faulty) error {
+		return func(w *Writer, _ *faulty) error { return w.Bundle(part, s, fetch) }
 	}
 	for _, c := range []struct {
 		name string
-		do   func(*Writer, *memStore) error
+		do   func(*Writer, *faulty) error
 		want string
 	}{
 		{"cut", bundle(Wiki, oneRef, func(w io.Writer) (uint32, int64, error) {
@@ -85,26 +94,26 @@ func TestPoisoned(t *testing.T) {
 		{"bad ref", bundle(Wiki, Snapshot{Refs: []*plumbing.Reference{ref("x", oidA)}}, good), "not a name"},
 		{"part twice", bundle(Repo, oneRef, good), "already"},
 		{"unknown part", bundle("issues", oneRef, good), "no part"},
-		{"empty with refs", func(w *Writer, _ *memStore) error { return w.Empty(Wiki, oneRef) }, "not empty"},
-		{"empty detached", func(w *Writer, _ *memStore) error { return w.Empty(Wiki, Snapshot{Head: ref("HEAD", oidA)}) }, "not empty"},
-		{"empty twice", func(w *Writer, _ *memStore) error { return w.Empty(Repo, Snapshot{}) }, "already"},
-		{"repository absent", func(w *Writer, _ *memStore) error { return w.Absent(Repo, "x") }, "only a wiki"},
-		{"metadata twice", func(w *Writer, _ *memStore) error {
+		{"empty with refs", func(w *Writer, _ *faulty) error { return w.Empty(Wiki, oneRef) }, "not empty"},
+		{"empty detached", func(w *Writer, _ *faulty) error { return w.Empty(Wiki, Snapshot{Head: ref("HEAD", oidA)}) }, "not empty"},
+		{"empty twice", func(w *Writer, _ *faulty) error { return w.Empty(Repo, Snapshot{}) }, "already"},
+		{"repository absent", func(w *Writer, _ *faulty) error { return w.Absent(Repo, "x") }, "only a wiki"},
+		{"metadata twice", func(w *Writer, _ *faulty) error {
 			return errors.Join(w.Metadata("x", []byte("1")), w.Metadata("x", []byte("1")))
 		}, "already"},
-		{"metadata outside", func(w *Writer, _ *memStore) error { return w.Metadata("../x", []byte("1")) }, "name of a file"},
-		{"metadata hidden", func(w *Writer, _ *memStore) error { return w.Metadata(".x", []byte("1")) }, "name of a file"},
-		{"metadata cut", func(w *Writer, _ *memStore) error { return w.Metadata("x", []byte(`{"a":`)) }, "not JSON"},
-		{"store full", func(w *Writer, st *memStore) error {
+		{"metadata outside", func(w *Writer, _ *faulty) error { return w.Metadata("../x", []byte("1")) }, "name of a file"},
+		{"metadata hidden", func(w *Writer, _ *faulty) error { return w.Metadata(".x", []byte("1")) }, "name of a file"},
+		{"metadata cut", func(w *Writer, _ *faulty) error { return w.Metadata("x", []byte(`{"a":`)) }, "not JSON"},
+		{"store full", func(w *Writer, st *faulty) error {
 			st.writeErr = errFull
 			return w.Metadata("x", []byte("1"))
 		}, errFull.Error()},
-		{"closed", func(w *Writer, _ *memStore) error {
+		{"closed", func(w *Writer, _ *faulty) error {
 			w.Close()
 			return w.Metadata("x", []byte("1"))
 		}, "closed"},
 	} {
-		st := newStore()
+		st := newStore(t)
 		w := begin(t, st)
 		if err := w.Bundle(Repo, oneRef, good); err != nil {
 			t.Fatal(err)
@@ -119,8 +128,11 @@ func TestPoisoned(t *testing.T) {
 		if _, err := w.Commit(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: Commit: %v, want %q", c.name, err, c.want)
 		}
-		if len(st.objects) != 0 {
-			t.Errorf("%s: a segment was stored", c.name)
+		if err := w.Close(); err != nil {
+			t.Errorf("%s: Close: %v", c.name, err)
+		}
+		if objects, unfinished := count(t, st); objects != 0 || unfinished != 0 {
+			t.Errorf("%s: %d objects and %d unfinished writes are left", c.name, objects, unfinished)
 		}
 	}
 }
@@ -128,7 +140,7 @@ func TestPoisoned(t *testing.T) {
 // The caller finds its own errors again.
 func TestFetchErrorIsWrapped(t *testing.T) {
 	t.Parallel()
-	w := begin(t, newStore())
+	w := begin(t, newStore(t))
 	err := w.Bundle(Repo, oneRef, func(io.Writer) (uint32, int64, error) { return 0, 0, errCut })
 	if !errors.Is(err, errCut) || !strings.Contains(err.Error(), "acme/site/20261120T170412Z/0000-full.zip: repo.bundle: ") {
 		t.Errorf("error %v", err)
@@ -140,21 +152,24 @@ func TestFetchErrorIsWrapped(t *testing.T) {
 
 func TestPanicPoisons(t *testing.T) {
 	t.Parallel()
-	st := newStore()
+	st := newStore(t)
 	w := begin(t, st)
 	func() {
 		defer func() { recover() }()
 		w.Bundle(Repo, oneRef, func(io.Writer) (uint32, int64, error) { panic("bug") })
 	}()
-	if _, err := w.Commit(); !errors.Is(err, errUnfinished) || len(st.objects) != 0 {
+	if _, err := w.Commit(); !errors.Is(err, errUnfinished) {
 		t.Errorf("Commit after a panic: %v", err)
+	}
+	if objects, _ := count(t, st); objects != 0 {
+		t.Error("a segment was stored after a panic")
 	}
 }
 
 // An entry within an entry would end up inside the first one's data.
 func TestEntryWithinEntry(t *testing.T) {
 	t.Parallel()
-	w := begin(t, newStore())
+	w := begin(t, newStore(t))
 	err := w.Bundle(Repo, oneRef, func(io.Writer) (uint32, int64, error) { return 0, 0, w.Metadata("x", []byte("1")) })
 	if !errors.Is(err, errUnfinished) {
 		t.Errorf("error %v, want %v", err, errUnfinished)
@@ -163,11 +178,12 @@ func TestEntryWithinEntry(t *testing.T) {
 
 func TestCommitErrors(t *testing.T) {
 	t.Parallel()
-	st := newStore()
+	st := newStore(t)
 	w := begin(t, st)
 	if _, err := w.Commit(); err == nil || !strings.Contains(err.Error(), "no repository") {
 		t.Errorf("Commit of nothing: %v", err)
 	}
+	w.Close()
 
 	st.commitErr = store.ErrExists
 	w = begin(t, st)
@@ -178,8 +194,14 @@ func TestCommitErrors(t *testing.T) {
 		t.Errorf("Commit: %v, want store.ErrExists", err)
 	}
 	st.commitErr = nil
-	if _, err := w.Commit(); err == nil || len(st.objects) != 0 {
-		t.Errorf("second Commit after a failed one: %v", err)
+	if _, err := w.Commit(); err == nil {
+		t.Error("a second Commit succeeded after a failed one")
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if objects, unfinished := count(t, st); objects != 0 || unfinished != 0 {
+		t.Errorf("%d objects and %d unfinished writes are left", objects, unfinished)
 	}
 
 	w = begin(t, st)
@@ -196,12 +218,43 @@ func TestCommitErrors(t *testing.T) {
 
 func TestCloseDropsIt(t *testing.T) {
 	t.Parallel()
-	w := begin(t, newStore())
+	ctx, cancel := context.WithCancel(t.Context())
+	st := newStore(t)
+	w, err := Create(ctx, st, Key("github", "acme", "site", created, 0, false), testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Bundle(Repo, oneRef, good); err != nil {
+		t.Fatal(err)
+	}
+	cancel() // the run is over
+	if _, err := w.Commit(); !errors.Is(err, context.Canceled) {
+		t.Errorf("Commit after the run's end: %v", err)
+	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !w.dst.(*memWriter).closed {
-		t.Error("the store's writer is open after Close")
+	if objects, unfinished := count(t, st); objects != 0 || unfinished != 0 {
+		t.Errorf("%d objects and %d unfinished writes are left", objects, unfinished)
+	}
+}
+
+// Close after Commit, as deferred, harms nothing.
+func TestCloseAfterCommit(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	w := begin(t, st)
+	if err := w.Bundle(Repo, oneRef, good); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if objects, unfinished := count(t, st); objects != 1 || unfinished != 0 {
+		t.Errorf("%d objects and %d unfinished writes, want the segment alone", objects, unfinished)
 	}
 }
 
@@ -217,7 +270,7 @@ func TestAbsentWiki(t *testing.T) {
 		{"none", "none was fetched", true, ""},
 		{"failed", "fetch failed: 403 forbidden", true, "fetch failed:\n  403\x1b\u009b forbidden\n"},
 	} {
-		st := newStore()
+		st := newStore(t)
 		o := testOptions()
 		o.Selection.Wiki = c.selected
 		w, err := Create(t.Context(), st, Key("", "acme", "site", created, 0, false), o)
@@ -240,7 +293,7 @@ func TestAbsentWiki(t *testing.T) {
 		if got := seg.Manifest.Parts.Wiki; got != (PartInfo{State: Absent, Why: c.want}) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
-		if !strings.Contains(string(st.objects[seg.Key]), "not in this archive: "+c.want+".\n") { // stored blocks are plain text
+		if !strings.Contains(string(object(t, st, seg.Key)), "not in this archive: "+c.want+".\n") { // stored blocks are plain text
 			t.Errorf("%s: RESTORE.txt does not say why", c.name)
 		}
 	}

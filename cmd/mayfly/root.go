@@ -26,6 +26,7 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
+	hostname       string
 
 	config string // --config
 	quiet  bool   // --quiet
@@ -94,7 +95,7 @@ cloud instance that reports and then ends itself.`,
 	}
 	config := a.getenv("MAYFLY_CONFIG")
 	if config == "" {
-		config = "mayfly.yaml"
+		config = defaultConfig
 	}
 	f := root.PersistentFlags()
 	f.StringVarP(&a.config, "config", "c", config, "the config `FILE`; also from MAYFLY_CONFIG")
@@ -105,7 +106,11 @@ cloud instance that reports and then ends itself.`,
 		&cobra.Group{ID: "start", Title: "Start:"},
 		&cobra.Group{ID: "print", Title: "Print:"},
 	)
-	for _, c := range []*cobra.Command{newVersionCmd(a), newCompletionCmd(a)} {
+	for _, c := range []*cobra.Command{newInitCmd(a), newCheckCmd(a)} {
+		c.GroupID = "start"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {
 		c.GroupID = "print"
 		root.AddCommand(c)
 	}

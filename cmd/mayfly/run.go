@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mayfly/runner"
+)
+
+func newRunCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the jobs now, on this machine",
+		Long: `Run does the config's jobs one after the other on this machine, writes log
+and report to the store, sends the report to whom the config names, and prints
+it. It does not end the machine.
+
+Exit codes: 0 complete, 1 failed, 2 bad usage or config (nothing was done),
+3 partial (some items failed), 4 interrupted (a later run goes on).`,
+		Example: `  mayfly run
+  mayfly run -c hosts.yaml --quiet`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), c)
+		},
+	}
+}
+
+// run runs the jobs of c and turns how it went into an exit code.
+func (a *app) run(ctx context.Context, c *runner.Config) error {
+	w := newWorld(c, a.getenv)
+	d, err := a.deployment(ctx, w)
+	if err != nil {
+		return usageError(errors.New(w.redactor.Redact(err.Error())))
+	}
+	report, err := runner.Run(ctx, *d)
+	if err != nil {
+		return usageError(errors.New(w.redactor.Redact(err.Error())))
+	}
+	if code := report.Verdict.ExitCode(); code != exitComplete {
+		return &codeError{code: code}
+	}
+	return nil
+}
+
+// deployment puts together what one run needs. It reads secrets but writes
+// nothing.
+func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, error) {
+	c, start := w.config, a.now().UTC()
+	d := &runner.Deployment{
+		Name: string(c.Name), RunID: runner.NewRunID(start, a.hostname), Version: mayflyVersion(), Host: a.hostname,
+		Out: a.stdout, Redact: w.redactor.Redact, Now: a.now, Monitor: &runner.Monitor{},
+	}
+	if a.debug {
+		d.Console, d.Level = a.stderr, slog.LevelDebug
+	}
+	if c.Schedule.Deadline > 0 {
+		d.Deadline = start.Add(time.Duration(c.Schedule.Deadline))
+	}
+	for _, next := range c.Schedule.Start.Next(start, c.Schedule.Timezone.Location(), 1) {
+		d.Next = next
+	}
+	secrets, err := w.secrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if d.Store, err = w.store(ctx); err != nil {
+		return nil, fmt.Errorf("open the store %s: %w", c.Store.URL, err)
+	}
+	if d.Publisher, err = w.publisher(ctx); err != nil {
+		return nil, fmt.Errorf("find the topic to publish to: %w", err)
+	}
+	rt := httpTransport()
+	for _, j := range c.Jobs {
+		job, err := j.Config.New(w.env(j, d, start, secrets, rt))
+		if err != nil {
+			return nil, fmt.Errorf("build job %s: %w", j.Name, err)
+		}
+		t := runner.Task{Name: string(j.Name), Timeout: time.Duration(j.Timeout), Job: job}
+		if r, ok := job.(restorer); ok {
+			t.Unit, t.Restore = r.Unit(), r.Restore
+		}
+		d.Tasks = append(d.Tasks, t)
+	}
+	return d, nil
+}
+
+// A restorer is a job whose items can be got back one by one.
+type restorer interface {
+	// Unit is what an item is, plural: "repositories".
+	Unit() string
+	// Restore says how one of the items is got back with stock tools.
+	Restore(runner.JobReport) string
+}

@@ -29,7 +29,7 @@ func (c *Cron) UnmarshalText(b []byte) error {
 	case strings.HasPrefix(s, "@"):
 		return fmt.Errorf("%.20s is not known to Auto Scaling: %s", fields[0], fix)
 	case strings.Contains(s, "="):
-		return errors.New("a time zone does not belong here: write it under timezone:")
+		return errors.New("a time zone does not belong here: write it under timezone")
 	case len(fields) != 5:
 		return fmt.Errorf("has %d fields, not 5: %s", len(fields), fix)
 	}

@@ -86,8 +86,6 @@ func (d *Dir) wrap(doing, key string, err error) error {
 		fix = ": free some space or move the store"
 	case errors.Is(err, fs.ErrPermission):
 		fix = ": give this user the right to it or correct store:"
-	case isNotDir(err):
-		fix = ": an object stands where a directory is needed"
 	}
 	return fmt.Errorf("%s %s: %w%s", doing, d.URL(key), err, fix)
 }

@@ -222,6 +222,8 @@ func (d *Dir) Delete(ctx context.Context, key string, old ETag) error {
 	return nil
 }
 
+var errBlocked = errors.New("an object stands where a directory is needed")
+
 // mkdirs is os.MkdirAll that makes durable what it creates.
 func mkdirs(dir string) error {
 	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
@@ -234,8 +236,12 @@ func mkdirs(dir string) error {
 		}
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		if fi, serr := os.Stat(dir); serr == nil && fi.IsDir() {
+		fi, serr := os.Stat(dir)
+		switch {
+		case serr == nil && fi.IsDir():
 			return nil
+		case serr == nil:
+			return errBlocked
 		}
 		return err
 	}

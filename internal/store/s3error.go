@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -94,9 +93,16 @@ func plain(err error) string {
 		}
 		return text
 	}
+	var stalled *stalledError
+	var send *smithyhttp.RequestSendError
 	var op *smithy.OperationError
-	if errors.As(err, &op) {
-		err = op.Err
+	switch {
+	case errors.As(err, &stalled):
+		return stalled.Error()
+	case errors.As(err, &send):
+		return send.Err.Error()
+	case errors.As(err, &op):
+		return op.Err.Error()
 	}
 	return err.Error()
 }
@@ -146,7 +152,4 @@ func isGone(err error) bool {
 func isNoUpload(err error) bool { return errorCode(err) == "NoSuchUpload" }
 func isNotImplemented(err error) bool {
 	return statusOf(err) == http.StatusNotImplemented || errorCode(err) == "NotImplemented"
-}
-func isEnded(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

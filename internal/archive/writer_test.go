@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -255,6 +256,32 @@ func TestCloseAfterCommit(t *testing.T) {
 	}
 	if objects, unfinished := count(t, st); objects != 1 || unfinished != 0 {
 		t.Errorf("%d objects and %d unfinished writes, want the segment alone", objects, unfinished)
+	}
+}
+
+// The same state written twice is the same segment, to the byte.
+func TestDeterministic(t *testing.T) {
+	t.Parallel()
+	var first []byte
+	for range 2 {
+		st := newStore(t)
+		w := begin(t, st)
+		if err := errors.Join(w.Bundle(Repo, oneRef, good), w.Empty(Wiki, Snapshot{}), w.Metadata("repository", []byte("{}"))); err != nil {
+			t.Fatal(err)
+		}
+		seg, err := w.Commit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := object(t, st, seg.Key)
+		if int64(len(b)) != seg.Object.Size {
+			t.Errorf("the object is %d bytes long, want %d", len(b), seg.Object.Size)
+		}
+		if first == nil {
+			first = b
+		} else if !bytes.Equal(first, b) {
+			t.Error("two segments of one state differ")
+		}
 	}
 }
 

@@ -148,7 +148,7 @@ func read(t *testing.T, r io.Reader, v any) {
 // 65,535 entries and more need zip64's end record.
 func TestZipManyEntries(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{65534, 65535, 70000} {
+	for _, n := range []int{65534, 65535} {
 		var out bytes.Buffer
 		z := &zipWriter{w: &out, created: created}
 		for i := range n {

@@ -1,0 +1,227 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	gh "github.com/google/go-github/v57/github"
+
+	"mayfly/internal/archive"
+	"mayfly/internal/gitwire"
+	"mayfly/internal/secret"
+	"mayfly/runner"
+)
+
+// A job is one run of a Config.
+type job struct {
+	config *Config
+	env    runner.Env
+	at     endpoints
+	clock  clock
+	stall  time.Duration
+
+	// Set by Run.
+	rec  *runner.Recorder
+	rest *gh.Client
+	git  *gitwire.Client
+}
+
+var _ runner.Job = (*job)(nil)
+
+// New builds the job. The config must have passed Validate.
+func (c *Config) New(env runner.Env) (runner.Job, error) {
+	at, err := endpointsOf(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("url: %w", err)
+	}
+	return &job{config: c, env: env, at: at, clock: realClock(), stall: stallAfter}, nil
+}
+
+// parallel is the number of repositories in work at once.
+func (c *Config) parallel() int {
+	if c.Parallel < 1 {
+		return defaultParallel
+	}
+	return c.Parallel
+}
+
+// Run lists the repositories and backs up each. What could be listed is
+// backed up even when the listing is not complete; the job then returns what
+// is wrong with the listing and is not complete.
+func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
+	j.rec = rec
+	if err := j.connect(); err != nil {
+		return err
+	}
+	l := &listing{client: j.rest, config: j.config, warn: j.warn}
+	all, listErr := l.list(ctx)
+	if listErr == nil {
+		rec.Expect(len(all))
+	} else if listErr = j.redact(listErr); len(all) == 0 || ctx.Err() != nil {
+		return listErr
+	}
+	good, err := archive.Newest(ctx, j.env.Store, j.env.Prefix)
+	if err != nil {
+		return errors.Join(listErr, j.redact(err))
+	}
+	j.work(ctx, j.pick(all, good), good)
+	return listErr
+}
+
+// connect builds the clients of both services over one transport.
+func (j *job) connect() error {
+	tokens, err := j.tokens()
+	if err != nil {
+		return err
+	}
+	t := j.transport(tokens)
+	j.rest, j.git = newClient(t, j.at), gitwire.New(t)
+	j.git.Stall = j.stall
+	return nil
+}
+
+func (j *job) transport(tokens tokenSource) *transport {
+	version := j.env.Version
+	if version == "" {
+		version = "devel"
+	}
+	return &transport{
+		base: j.env.HTTP, at: j.at, tokens: tokens,
+		agent: "mayfly/" + version,
+		slots: make(chan struct{}, j.config.parallel()),
+		limits: &limits{clock: j.clock, show: func(why string, until time.Time) {
+			j.rec.Wait(why, until)
+			if !until.IsZero() {
+				j.rec.Log().Info("waiting", "why", why, "until", until.UTC().Format(time.RFC3339))
+			}
+		}},
+		clock: j.clock, stall: j.stall, log: j.rec.Log(),
+	}
+}
+
+// tokens is where requests get their token from.
+func (j *job) tokens() (tokenSource, error) {
+	switch {
+	case j.config.App != nil:
+		v, err := j.env.Secret(j.config.App.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read the app's private key: %w", err)
+		}
+		key, err := parseKey(v)
+		if err != nil {
+			return nil, err
+		}
+		signer := appSigner{id: j.config.App.ID, key: key, now: j.clock.now}
+		return &appToken{
+			installation: int64(j.config.App.Installation),
+			client:       newClient(j.transport(signer), j.at),
+			now:          j.clock.now,
+		}, nil
+	case !j.config.Token.IsZero():
+		v, err := j.env.Secret(j.config.Token)
+		if err != nil {
+			return nil, fmt.Errorf("read the token: %w", err)
+		}
+		v = secret.New(strings.TrimSpace(v.Reveal()))
+		if v.IsZero() {
+			return nil, &runner.Problem{Doing: "read the token", Reason: j.config.Token.String() + " is empty", Fix: "store a token there, or remove token to back up public repositories only"}
+		}
+		return fixedToken{v}, nil
+	}
+	return fixedToken{}, nil
+}
+
+// pick returns what the config selects, in the order of work: what has waited
+// longest for a good backup first, so that runs cut short reach everything in
+// time; then the largest, so that it does not come alone at the end. What is
+// not selected becomes a skipped item.
+func (j *job) pick(all []repository, good map[string]time.Time) []repository {
+	var picked []repository
+	for _, r := range all {
+		if ok, key := j.config.selected(r); !ok {
+			j.rec.Log().Debug("skipped", "repository", r.fullName(), "by", key)
+			j.rec.Start(r.fullName()).End(runner.Skipped, nil)
+			continue
+		}
+		picked = append(picked, r)
+	}
+	sort.SliceStable(picked, func(i, k int) bool {
+		a, b := good[picked[i].fullName()], good[picked[k].fullName()]
+		if !a.Equal(b) {
+			return a.Before(b)
+		}
+		return picked[i].size > picked[k].size
+	})
+	if len(picked) == 0 {
+		j.warn(runner.Problem{
+			Doing:  "select repositories",
+			Reason: fmt.Sprintf("none of the %d repositories listed is selected", len(all)),
+			Fix:    "check owners, include, exclude, forks, archived and private",
+		})
+	}
+	return picked
+}
+
+// work backs up the repositories, several at once, and returns when none is
+// in work any more. After ctx's end those not begun are interrupted items.
+func (j *job) work(ctx context.Context, rs []repository, good map[string]time.Time) {
+	queue := make(chan repository)
+	var wg sync.WaitGroup
+	for range min(j.config.parallel(), len(rs)) {
+		wg.Go(func() {
+			for r := range queue {
+				it := j.rec.Start(r.fullName())
+				it.LastGood(good[r.fullName()])
+				j.item(ctx, r, it)
+			}
+		})
+	}
+	for _, r := range rs {
+		queue <- r
+	}
+	close(queue)
+	wg.Wait()
+}
+
+// item backs up one repository and ends its item. A panic is that item's
+// failure: the runner's own guard does not reach into other goroutines.
+func (j *job) item(ctx context.Context, r repository, it *runner.Item) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.rec.Log().Error("panic", "repository", r.fullName(), "value", j.env.Redact(fmt.Sprint(p)), "stack", string(debug.Stack()))
+			it.End(runner.Failed, &runner.Problem{Item: r.fullName(), Doing: "back up", Reason: j.env.Redact(fmt.Sprintf("a bug in mayfly: %v", p)), Fix: "report it with the log"})
+		}
+	}()
+	if ctx.Err() != nil {
+		it.End(runner.Interrupted, nil)
+		return
+	}
+	outcome, problem := j.backUp(ctx, r, it)
+	if problem != nil {
+		problem.Item = r.fullName()
+		problem.Reason, problem.Fix = j.env.Redact(problem.Reason), j.env.Redact(problem.Fix)
+		j.rec.Log().Warn(problem.String())
+	} else {
+		j.rec.Log().Info(string(outcome), "repository", r.fullName())
+	}
+	it.End(outcome, problem)
+}
+
+func (j *job) warn(p runner.Problem) {
+	p.Reason = j.env.Redact(p.Reason)
+	j.rec.Warn(p)
+}
+
+// redact keeps an error's text free of secrets, and itself for errors.Is.
+func (j *job) redact(err error) error {
+	if text := err.Error(); j.env.Redact(text) != text {
+		return errors.New(j.env.Redact(text))
+	}
+	return err
+}

@@ -169,13 +169,18 @@ func (d *Decoder) decode(lit *litTable, dist *distTable) state {
 	buf, out := &d.buf, d.out
 	st := more
 	lastPos := len(in) - margin
+	acc |= load64(in, pos) << (n & 63)
+	pos += int(^n >> 3 & 7)
+	n |= 56
+	e := lit[acc&(1<<litBits-1)]
 	for pos <= lastPos && out <= bufSize-slack {
 		acc |= load64(in, pos) << (n & 63)
 		pos += int(^n >> 3 & 7)
 		n |= 56
-		// At least 56 bits are there: three literals of at most 11 bits and
-		// another, or a length of at most 20 bits with its extra bits.
-		e := lit[acc&(1<<litBits-1)]
+		// At least 56 bits are there, and the first entry was looked up before
+		// the refill, so that neither waits for the other. Three literals of at
+		// most 10 bits, then a fourth or a length of at most 20 bits with its
+		// extra bits, leave enough for the next look-up.
 		if int32(e) < 0 {
 			acc >>= e & 63
 			n -= uint64(e)
@@ -199,6 +204,7 @@ func (d *Decoder) decode(lit *litTable, dist *distTable) state {
 						n -= uint64(e)
 						buf[out] = byte(e >> 16)
 						out++
+						e = lit[acc&(1<<litBits-1)]
 						continue
 					}
 				}
@@ -214,6 +220,7 @@ func (d *Decoder) decode(lit *litTable, dist *distTable) state {
 					n -= uint64(e)
 					buf[out] = byte(e >> 16)
 					out++
+					e = lit[acc&(1<<litBits-1)]
 					continue
 				}
 			}
@@ -253,6 +260,7 @@ func (d *Decoder) decode(lit *litTable, dist *distTable) state {
 			st = tooFar
 			break
 		}
+		e = lit[acc&(1<<litBits-1)]
 		copyMatch(buf, out, from, length)
 		out += length
 	}

@@ -29,15 +29,16 @@ func TestVerifyAcceptsWhatZlibWrites(t *testing.T) {
 	}
 	far := randomBytes(r, window)
 	data["farthest match"] = append(append([]byte{}, far...), far...)
-	for i := range 64 {
-		data[fmt.Sprintf("around the room %d", i)] = randomText(r, bufSize-slack-32+i)
+	for i := range 16 {
+		data[fmt.Sprintf("around the room %d", i)] = randomText(r, bufSize-slack-32+4*i)
 	}
 	var d Decoder
 	for name, data := range data {
 		for _, level := range []int{zlib.HuffmanOnly, 0, 1, 6, 9} {
 			stream := deflate(t, data, level)
 			for how, open := range readers {
-				if len(data) > 50_000 && how == "bytes" && level != 6 {
+				// Long streams need not come in small pieces at every level.
+				if len(data) > 50_000 && how != "whole" && level != 6 {
 					continue
 				}
 				taken, err := verify(&d, open, append(bytes.Clone(stream), "next object, not to be touched"...), int64(len(data)))

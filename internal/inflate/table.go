@@ -24,7 +24,7 @@ const (
 
 const (
 	maxCodeLen  = 15
-	litBits     = 11
+	litBits     = 10
 	distBits    = 8
 	precodeBits = 7
 	maxLit      = 288 // 286 are used, the fixed code has two more
@@ -32,9 +32,9 @@ const (
 	// maxLens has room for a run that overshoots the end before it is refused.
 	maxLens = maxLit + maxDist + 138
 
-	// Room for the largest complete code with its subtables; these are the
-	// numbers that zlib's examples/enough.c computes for 288 symbols and 11 bits,
-	// 32 symbols and 8 bits, rounded up.
+	// Room for the largest complete code with its subtables: zlib's
+	// examples/enough.c computes 1334 for 288 symbols and 10 bits, 402 for 32
+	// symbols and 8 bits.
 	litRoom  = 1<<litBits + 512
 	distRoom = 1<<distBits + 256
 	sortRoom = 512 // for maxLit, as a power of two

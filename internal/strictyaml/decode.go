@@ -129,6 +129,7 @@ func (d *Document) Err() error {
 
 // add records a mistake at a place.
 func (d *Document) add(at place, path, what, fix string) {
+	at = d.onText(at)
 	m := Mistake{
 		File: d.name, Line: at.line, Column: at.column,
 		Path: d.masks.text(path), What: d.masks.text(what), Fix: d.masks.text(fix),
@@ -140,6 +141,23 @@ func (d *Document) add(at place, path, what, fix string) {
 	if !d.decoded {
 		d.wrong[path] = true
 	}
+}
+
+// onText moves a place from blanks to the text after them: the parser puts a
+// value behind tabs too far to the left, and nothing at all too far right.
+func (d *Document) onText(at place) place {
+	if at.line < 1 || at.line > len(d.lines) {
+		return at
+	}
+	line := []rune(d.lines[at.line-1])
+	at.column = min(at.column, len(line)+1)
+	for c := at.column; c <= len(line); c++ {
+		if line[c-1] != ' ' && line[c-1] != '\t' {
+			at.column = c
+			break
+		}
+	}
+	return at
 }
 
 // join appends a key to a path.

@@ -164,7 +164,7 @@ func (d *Document) syntaxError(err error) {
 
 // hints say in our words what the parser's messages mean.
 var hints = []struct{ part, what, fix string }{
-	{`'\t'`, "a tab in the indentation", "indent with spaces"},
+	{"'\t'", "a tab in the indentation", "indent with spaces"},
 	{"mapping value is not allowed", "a key is not expected here", `indent keys of one mapping alike, and put text that holds ": " in quotes`},
 	{"reserved character", "", "put the text in quotes"},
 	{"end character of", "the quotes are not closed", "close them in the same line"},

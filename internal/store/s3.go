@@ -24,7 +24,7 @@ import (
 const nonceKey = "mayfly-nonce"
 
 // cleanupTime bounds everything that a writer does after its context ended.
-const cleanupTime = 10 * time.Second
+const cleanupTime = 5 * time.Second
 
 // S3Options says where and how an S3 store keeps its objects.
 type S3Options struct {

@@ -209,7 +209,7 @@ func commit(w io.Writer, branch string, n int) {
 }
 
 func fastImport(dir string, in io.Reader) error {
-	_, err := GitInput(dir, in, "-c", "fastimport.unpackLimit=1", "-c", "core.compression=1", "fast-import", "--quiet")
+	_, err := GitInput(dir, in, "-c", "fastimport.unpackLimit=1", "-c", "core.compression=0", "fast-import", "--quiet")
 	return err
 }
 

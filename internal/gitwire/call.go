@@ -80,8 +80,10 @@ func (c *call) fail(err error) error {
 		e.Kind = Corrupt
 	case p.failed != nil:
 		e.Kind, e.Err = Server, p.failed
-	case p.status >= 300 && p.status < 400 && p.method == http.MethodPost:
-		e.Kind = Moved
+	case p.status >= 300 && p.status < 400: // go-git would not follow it
+		if e.Kind = Server; p.method == http.MethodPost {
+			e.Kind = Moved // renamed since the advertisement
+		}
 	case p.status >= 400:
 		text := oneLine(string(p.excerpt))
 		e.Kind, e.Message, e.RetryAfter = ofStatus(p.status, p.header, text), text, retryAfter(p.header, time.Now())

@@ -199,37 +199,6 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// A slow server and a slow writer are no stall.
-func TestSlowIsNoStall(t *testing.T) {
-	t.Parallel()
-	h := serve(t, gittest.Normal)
-	a := advertise(t, h)
-	h.Fail("acme/site", gittest.Fault{Stall: &gittest.Stall{After: 600, For: 300 * time.Millisecond}})
-	c := client(t)
-	c.Stall = 2 * time.Second
-	if _, err := c.Fetch(t.Context(), a, ids(a), nil, io.Discard); err != nil {
-		t.Error(err)
-	}
-	h.Heal("acme/site")
-	c.Stall = 100 * time.Millisecond
-	slow := writer(func(p []byte) (int, error) { time.Sleep(300 * time.Millisecond); return len(p), nil })
-	if _, err := c.Fetch(t.Context(), a, ids(a), nil, slow); err != nil {
-		t.Error(err)
-	}
-	waits := gitwire.New(roundTrip(func(r *http.Request) (*http.Response, error) {
-		time.Sleep(300 * time.Millisecond) // for a rate limit to pass
-		return http.DefaultTransport.RoundTrip(r)
-	}))
-	waits.Stall = 100 * time.Millisecond
-	if _, err := waits.Advertise(t.Context(), h.repo()); err != nil {
-		t.Error(err)
-	}
-}
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 type writer func([]byte) (int, error)
 
 func (f writer) Write(p []byte) (int, error) { return f(p) }

@@ -114,7 +114,7 @@ func TestManyWantsAndHaves(t *testing.T) {
 	if _, err := c.Fetch(t.Context(), a, wants, ids(a)[1:], io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if spent := time.Since(start); spent > 5*time.Second {
+	if spent := time.Since(start); spent > 20*time.Second {
 		t.Errorf("it took %s", spent)
 	}
 	if most := int64(many*50 + 1000); *asked > most {

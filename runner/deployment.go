@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"mayfly/internal/store"
@@ -99,32 +98,4 @@ func (d Deployment) withDefaults() Deployment {
 	}
 	d.started = d.Now().UTC()
 	return d
-}
-
-// A Monitor lets a display watch a run. The zero Monitor is ready to use, and
-// safe for concurrent use.
-type Monitor struct {
-	mu  sync.Mutex
-	job string
-	rec *Recorder
-}
-
-func (m *Monitor) watch(job string, rec *Recorder) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.job, m.rec = job, rec
-}
-
-// Progress is that of the job at work; ok is false while there is none. from
-// is the Ended of the last call about the same job.
-func (m *Monitor) Progress(from int) (p Progress, ok bool) {
-	m.mu.Lock()
-	job, rec := m.job, m.rec
-	m.mu.Unlock()
-	if rec == nil {
-		return Progress{}, false
-	}
-	p = rec.Progress(from)
-	p.Job = job
-	return p, true
 }

@@ -194,7 +194,7 @@ func (r *run) step(ctx context.Context, doing string, limit time.Duration, f fun
 	case err := <-done:
 		return err
 	case <-timer.C:
-		return fmt.Errorf("it did not return within %s", duration(limit))
+		return fmt.Errorf("it did not return within %s", FormatDuration(limit))
 	}
 }
 

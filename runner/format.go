@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// duration prints a time span in the one or two units that matter: "0 s",
+// FormatDuration prints a time span in the one or two units that matter: "0 s",
 // "41 s", "3 min 20 s", "1 h 5 min", "8 d", "8 d 3 h".
-func duration(d time.Duration) string {
+func FormatDuration(d time.Duration) string {
 	d = max(d, 0)
 	two := func(a int64, au string, b int64, bu string) string {
 		if b == 0 {
@@ -33,9 +33,9 @@ func duration(d time.Duration) string {
 	}
 }
 
-// size prints bytes in powers of 1000, as disks and networks are sold:
+// FormatSize prints bytes in powers of 1000, as disks and networks are sold:
 // "512 B", "1.2 MB".
-func size(n int64) string {
+func FormatSize(n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", max(n, 0))
 	}
@@ -48,9 +48,9 @@ func size(n int64) string {
 	}
 }
 
-// count prints a number of units given in the plural: "42 repositories",
+// FormatCount prints a number of units given in the plural: "42 repositories",
 // "1 repository".
-func count(n int, unit string) string {
+func FormatCount(n int, unit string) string {
 	if n == 1 {
 		if s, ok := strings.CutSuffix(unit, "ies"); ok {
 			unit = s + "y"
@@ -61,9 +61,9 @@ func count(n int, unit string) string {
 	return fmt.Sprintf("%d %s", n, unit)
 }
 
-// line makes outside text one printable line of at most limit bytes. What a
+// OneLine makes outside text one printable line of at most limit bytes. What a
 // mail reader or a terminal could act on is replaced, and invalid UTF-8 too.
-func line(s string, limit int) string {
+func OneLine(s string, limit int) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -104,7 +104,7 @@ func ascii(s string) string {
 func names(list []string, limit int) string {
 	shown := make([]string, 0, limit)
 	for _, n := range list[:min(len(list), limit)] {
-		shown = append(shown, line(n, 120))
+		shown = append(shown, OneLine(n, 120))
 	}
 	s := strings.Join(shown, ", ")
 	if more := len(list) - len(shown); more > 0 {

@@ -46,7 +46,7 @@ type HeldError struct {
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("run %s on %s has been at work in this store since %s (%s): wait until it ends; if it is dead, its lock goes stale within %s",
-		e.Holder.Run, e.Holder.Host, e.Holder.Since.UTC().Format("2006-01-02 15:04:05 UTC"), e.Where, duration(leaseTime))
+		e.Holder.Run, e.Holder.Host, e.Holder.Since.UTC().Format("2006-01-02 15:04:05 UTC"), e.Where, FormatDuration(leaseTime))
 }
 
 // ErrLockLost is the cause of a run whose lease ran out or was taken over.
@@ -263,7 +263,7 @@ func (l *Lock) release(ctx context.Context) error {
 		select {
 		case <-l.done:
 		case <-ctx.Done():
-			return fmt.Errorf("release the lock: %w: it goes stale by itself within %s", ctx.Err(), duration(leaseTime))
+			return fmt.Errorf("release the lock: %w: it goes stale by itself within %s", ctx.Err(), FormatDuration(leaseTime))
 		}
 	}
 	l.mu.Lock()

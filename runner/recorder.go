@@ -221,8 +221,10 @@ func (w *Waiting) copy() *Waiting {
 // not depend on how many items there are.
 type Progress struct {
 	Job         string
-	Expected    int // items; -1: the listing is not complete
-	Ended, Bad  int // items; Bad of the ended are neither good nor skipped
+	Unit        string // what an item is, plural; may be ""
+	Over        bool   // the job is over
+	Expected    int    // items; -1: the listing is not complete
+	Ended, Bad  int    // items; Bad of the ended are neither good nor skipped
 	Read, Wrote int64
 	Open        []ItemReport // in work, oldest first
 	New         []ItemReport // ended since the call that returned Ended = from

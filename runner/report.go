@@ -95,7 +95,7 @@ const subjectMax = 99 // SNS: under 100 characters, ASCII, no control characters
 // Subject is the mail's: ASCII, under 100 characters, the verdict in it.
 // Source: SNS API reference, Publish, Subject.
 func (r *Report) Subject() string {
-	s := fmt.Sprintf("mayfly %s: %s", line(r.Deployment, 40), r.Verdict)
+	s := fmt.Sprintf("mayfly %s: %s", OneLine(r.Deployment, 40), r.Verdict)
 	for _, part := range r.sums() {
 		if len(s)+2+len(part) > subjectMax {
 			break
@@ -121,7 +121,7 @@ func (r *Report) sums() []string {
 		}
 	}
 	for _, unit := range units {
-		parts = append(parts, count(total[unit], unit))
+		parts = append(parts, FormatCount(total[unit], unit))
 	}
 	if len(parts) > 3 {
 		parts = nil
@@ -185,7 +185,7 @@ func (jr JobReport) ages(now time.Time, stale time.Duration) ages {
 		}
 		age := now.Sub(it.LastGood)
 		if stale > 0 && age > stale {
-			a.stale = append(a.stale, fmt.Sprintf("%s (%s)", line(it.Name, 120), duration(age)))
+			a.stale = append(a.stale, fmt.Sprintf("%s (%s)", OneLine(it.Name, 120), FormatDuration(age)))
 		}
 		if it.Outcome != Skipped && (a.oldest.IsZero() || it.LastGood.Before(a.oldest)) {
 			a.oldest, a.oldestName = it.LastGood, it.Name

@@ -58,35 +58,35 @@ func (r *Report) Mail(logHead, logTail string, cut int64) string {
 			tail = whole
 		}
 		left := cut + int64(len(logHead)+len(logTail)-len(head)-len(tail))
-		return text + title + head + fmt.Sprintf("\n[... %s of the log left out here ...]\n", size(left)) + tail
+		return text + title + head + fmt.Sprintf("\n[... %s of the log left out here ...]\n", FormatSize(left)) + tail
 	}
 	return text + title + log + strings.ToValidUTF8(logTail, "?")
 }
 
 // head is the verdict, where and how long the run was, and what cut it short.
 func (r *Report) head(b *strings.Builder) {
-	verdict := fmt.Sprintf("%s %s.", line(r.Deployment, 60), r.Verdict)
+	verdict := fmt.Sprintf("%s %s.", OneLine(r.Deployment, 60), r.Verdict)
 	if r.Verdict == VerdictFailed && r.Published == PublishedFailed && r.jobsVerdict() != VerdictFailed {
-		verdict = fmt.Sprintf("%s failed: its jobs are %s, but this report could not be sent.", line(r.Deployment, 60), r.jobsVerdict())
+		verdict = fmt.Sprintf("%s failed: its jobs are %s, but this report could not be sent.", OneLine(r.Deployment, 60), r.jobsVerdict())
 	}
-	id := "run " + line(r.Run, 80)
+	id := "run " + OneLine(r.Run, 80)
 	fmt.Fprintf(b, "%s%s%s\n", verdict, strings.Repeat(" ", max(2, textWidth-len(verdict)-len(id))), id)
-	where := "On " + line(r.Host, 100)
+	where := "On " + OneLine(r.Host, 100)
 	took := r.Ended.Sub(r.Started)
 	cost := ""
 	if i := r.Instance; i != nil {
-		where = line(strings.TrimSpace(i.Type+" "+i.Market)+" in "+i.Zone, 100)
+		where = OneLine(strings.TrimSpace(i.Type+" "+i.Market)+" in "+i.Zone, 100)
 		if i.HourlyUSD > 0 {
 			cost = fmt.Sprintf(", about $%.4f", i.HourlyUSD*took.Hours())
 		}
 	}
-	fmt.Fprintf(b, "%s for %s%s.", where, duration(took), cost)
+	fmt.Fprintf(b, "%s for %s%s.", where, FormatDuration(took), cost)
 	if !r.Next.IsZero() {
 		fmt.Fprintf(b, " Next: %s.", r.Next.Format("Mon 2 Jan 15:04"))
 	}
 	b.WriteString("\n")
 	if r.Cause != "" {
-		fmt.Fprintf(b, "Cut short: %s.\n", strings.TrimSuffix(line(r.Cause, 500), "."))
+		fmt.Fprintf(b, "Cut short: %s.\n", strings.TrimSuffix(OneLine(r.Cause, 500), "."))
 	}
 	b.WriteString("\n")
 }
@@ -105,10 +105,10 @@ func (r *Report) jobsVerdict() Verdict {
 
 // job is the line of one job and what is said about its backups' ages.
 func (r *Report) job(b *strings.Builder, jr JobReport) {
-	name := line(jr.Name, 60)
+	name := OneLine(jr.Name, 60)
 	wide := 9
 	for _, j := range r.Jobs {
-		wide = max(wide, min(len(line(j.Name, 60)), 24)+1)
+		wide = max(wide, min(len(OneLine(j.Name, 60)), 24)+1)
 	}
 	indent := strings.Repeat(" ", wide)
 	t := tallyOf(jr.Items)
@@ -122,21 +122,21 @@ func (r *Report) job(b *strings.Builder, jr JobReport) {
 	case len(jr.Items) == 0 && jr.Expected < 0:
 		fmt.Fprintf(b, "%s: no list of %s", jr.Verdict, jr.unit())
 	case jr.Expected < 0:
-		fmt.Fprintf(b, "at least %s (the list is not complete): %s", count(len(jr.Items), jr.unit()), t.counts())
+		fmt.Fprintf(b, "at least %s (the list is not complete): %s", FormatCount(len(jr.Items), jr.unit()), t.counts())
 	case len(jr.Items) == 0:
-		fmt.Fprint(b, count(jr.Expected, jr.unit()))
+		fmt.Fprint(b, FormatCount(jr.Expected, jr.unit()))
 	default:
-		fmt.Fprintf(b, "%s: %s", count(jr.items(), jr.unit()), t.counts())
+		fmt.Fprintf(b, "%s: %s", FormatCount(jr.items(), jr.unit()), t.counts())
 	}
 	if open := jr.Expected - len(jr.Items); open > 0 && jr.Expected > 0 {
 		fmt.Fprintf(b, ", %d not started", open)
 	}
 	if len(jr.Items) > 0 {
-		fmt.Fprintf(b, "; %s written", size(wrote))
+		fmt.Fprintf(b, "; %s written", FormatSize(wrote))
 	}
 	b.WriteString("\n")
 	if jr.Cause != "" && jr.Cause != r.Cause {
-		fmt.Fprintf(b, "%scut short: %s\n", indent, line(jr.Cause, 500))
+		fmt.Fprintf(b, "%scut short: %s\n", indent, OneLine(jr.Cause, 500))
 	}
 	r.ageLines(b, jr, indent)
 }
@@ -144,17 +144,17 @@ func (r *Report) job(b *strings.Builder, jr JobReport) {
 func (r *Report) ageLines(b *strings.Builder, jr JobReport, indent string) {
 	a := jr.ages(r.Ended, r.stale)
 	if !a.oldest.IsZero() {
-		note := line(a.oldestName, 120)
+		note := OneLine(a.oldestName, 120)
 		if jr.Verdict == VerdictComplete && a.oldest.After(r.Started.Add(-time.Second)) {
 			note = "all current"
 		}
-		fmt.Fprintf(b, "%soldest good backup: %s (%s)\n", indent, duration(r.Ended.Sub(a.oldest)), note)
+		fmt.Fprintf(b, "%soldest good backup: %s (%s)\n", indent, FormatDuration(r.Ended.Sub(a.oldest)), note)
 	}
 	if len(a.never) > 0 {
 		fmt.Fprintf(b, "%snever backed up: %s\n", indent, names(a.never, namesShown))
 	}
 	if len(a.stale) > 0 {
-		fmt.Fprintf(b, "%solder than %s: %s\n", indent, duration(r.stale), names(a.stale, namesShown))
+		fmt.Fprintf(b, "%solder than %s: %s\n", indent, FormatDuration(r.stale), names(a.stale, namesShown))
 	}
 }
 
@@ -191,9 +191,9 @@ func problemList(b *strings.Builder, list []Problem, shown int) {
 		if p.Job != "" && p.Item == "" {
 			text = p.Job + ": " + text
 		}
-		fmt.Fprintf(b, "  %s\n", line(text, 1000))
+		fmt.Fprintf(b, "  %s\n", OneLine(text, 1000))
 		if fix != "" {
-			fmt.Fprintf(b, "      %s\n", line(fix, 500))
+			fmt.Fprintf(b, "      %s\n", OneLine(fix, 500))
 		}
 	}
 }
@@ -214,8 +214,8 @@ func (r *Report) foot(b *strings.Builder) {
 			if k == 0 {
 				label = "Restore one:"
 			}
-			fmt.Fprintf(b, "%s\n", strings.TrimRight(fmt.Sprintf("%-13s %s", label, line(l, 400)), " "))
+			fmt.Fprintf(b, "%s\n", strings.TrimRight(fmt.Sprintf("%-13s %s", label, OneLine(l, 400)), " "))
 		}
 	}
-	fmt.Fprintf(b, "%-13s %s\n", "Log:", line(r.Log, 400))
+	fmt.Fprintf(b, "%-13s %s\n", "Log:", OneLine(r.Log, 400))
 }

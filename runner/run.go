@@ -50,6 +50,9 @@ func Run(ctx context.Context, d Deployment) (*Report, error) {
 	}
 	r.logs.keep(ctx)
 	r.work(jobs)
+	if err := r.step(ctx, "end the display", graceTime, func(context.Context) error { r.Monitor.allOver(); return nil }); err != nil {
+		r.log.Warn("cannot end the display", KeyErr, err)
+	}
 	r.finish(ctx, jobs)
 	return r.report, nil
 }
@@ -177,8 +180,7 @@ func (r *run) job(ctx context.Context, t Task) JobReport {
 	}
 	rec := NewRecorder(log, r.Now)
 	rec.held = r.lock.Held
-	r.Monitor.watch(t.Name, rec)
-	defer r.Monitor.watch("", nil)
+	defer r.Monitor.watch(t.Name, t.Unit, rec, r.Redact)()
 
 	started := r.Now().UTC()
 	log.Info("job started")
@@ -234,7 +236,7 @@ func supervise(ctx context.Context, job Job, rec *Recorder) (cause string, err e
 	select {
 	case err = <-done:
 	case <-timer.C:
-		err = fmt.Errorf("the job did not stop within %s and was left behind", duration(stopTime))
+		err = fmt.Errorf("the job did not stop within %s and was left behind", FormatDuration(stopTime))
 	}
 	return causeOf(ctx), err
 }

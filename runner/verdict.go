@@ -63,7 +63,7 @@ type TimeoutError struct {
 }
 
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("job %s used up its timeout of %s: raise it, or give the job less to do", e.Job, duration(e.After))
+	return fmt.Sprintf("job %s used up its timeout of %s: raise it, or give the job less to do", e.Job, FormatDuration(e.After))
 }
 
 // causeOf says in words why ctx ended, "" while it has not.

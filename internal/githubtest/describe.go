@@ -8,8 +8,8 @@ import (
 
 const born = "2020-02-02T20:20:02Z"
 
-// describe is a repository as the API gives it: the schema full-repository,
-// which holds what the shorter forms in listings must have.
+// describe is a repository as listings have it: the schemas repository and
+// minimal-repository. One asked for alone has a little more.
 func (s *Server) describe(base string, r repository) map[string]any {
 	u := base + api + "/repos/" + r.fullName()
 	web := base + "/" + r.fullName()
@@ -27,7 +27,7 @@ func (s *Server) describe(base string, r repository) map[string]any {
 		"default_branch": r.branch(), "size": r.size(),
 		"has_issues": true, "has_projects": true, "has_wiki": !r.NoWiki, "has_pages": false, "has_discussions": false, "has_downloads": true,
 		"forks": 0, "forks_count": 0, "watchers": 0, "watchers_count": 0, "stargazers_count": 0,
-		"open_issues": 0, "open_issues_count": 0, "network_count": 0, "subscribers_count": 0,
+		"open_issues": 0, "open_issues_count": 0,
 		"allow_forking": true, "is_template": false, "web_commit_signoff_required": false, "topics": []string{},
 		"created_at": born, "updated_at": born, "pushed_at": born,
 		"permissions": map[string]any{"admin": false, "push": false, "pull": true},

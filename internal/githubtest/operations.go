@@ -184,7 +184,9 @@ func (s *Server) one(r *http.Request, one repository, found bool) answer {
 			"block":   map[string]any{"reason": "dmca", "created_at": "2026-01-02T03:04:05Z", "html_url": one.Blocked},
 		}}
 	}
-	return ok(s.describe(base(r), one))
+	full := s.describe(base(r), one)
+	full["network_count"], full["subscribers_count"] = 0, 0
+	return ok(full)
 }
 
 // createToken is POST /app/installations/ID/access_tokens, for whoever signs

@@ -109,24 +109,27 @@ func (f *forever) Read(p []byte) (int, error) {
 func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
-	data := [][]byte{{}, []byte("a"), bytes.Repeat([]byte("z"), 700), randomText(r, 300), randomText(r, 3000), randomBytes(r, 200)}
+	data := [][]byte{{}, []byte("a"), bytes.Repeat([]byte("z"), 700), randomText(r, 300), randomText(r, 1200), randomBytes(r, 200)}
 	var d Decoder
+	in := bytes.NewReader(nil)
+	br := bufio.NewReader(in)
+	check := func(stream []byte, size int) error {
+		in.Reset(stream)
+		br.Reset(in)
+		return d.Verify(br, int64(size))
+	}
 	for i, data := range data {
-		for _, level := range []int{zlib.HuffmanOnly, 0, 1, 6, 9} {
+		for _, level := range []int{zlib.HuffmanOnly, 0, 1, 9} {
 			stream := deflate(t, data, level)
 			for bit := range 8 * len(stream) {
-				bad := bytes.Clone(stream)
-				bad[bit/8] ^= 1 << (bit % 8)
-				_, err := verify(&d, readers["whole"], bad, int64(len(data)))
-				// The level in the header says nothing about the data, but its
-				// check covers it; the unused bits at the end of the last block
-				// are the only ones that no check covers.
-				if err == nil && !isPadding(bad, data) {
+				stream[bit/8] ^= 1 << (bit % 8)
+				if check(stream, len(data)) == nil && !isPadding(stream, data) {
 					t.Errorf("data %d, level %d: bit %d flipped and not found", i, level, bit)
 				}
+				stream[bit/8] ^= 1 << (bit % 8)
 			}
 			for cut := range stream {
-				if _, err := verify(&d, readers["whole"], stream[:cut], int64(len(data))); !errors.Is(err, io.ErrUnexpectedEOF) {
+				if err := check(stream[:cut], len(data)); !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Errorf("data %d, level %d, cut after %d bytes: %v", i, level, cut, err)
 				}
 			}
@@ -135,7 +138,8 @@ func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 }
 
 // isPadding says whether the standard library reads the same data from the
-// changed stream.
+// changed stream: the unused bits before the checksum or a stored block are the
+// only ones that nothing covers.
 func isPadding(stream, data []byte) bool {
 	got, taken, err := standard(stream)
 	return err == nil && taken == len(stream) && bytes.Equal(got, data)

@@ -63,14 +63,18 @@ func randomBytes(r *rand.Rand, n int) []byte {
 // readers are the ways input arrives: whole, byte by byte, in odd pieces, and
 // through buffers of the smallest and of usual sizes.
 var readers = map[string]func(p []byte) *bufio.Reader{
-	"whole": func(p []byte) *bufio.Reader { return bufio.NewReaderSize(bytes.NewReader(p), 64<<10) },
-	"bytes": func(p []byte) *bufio.Reader { return bufio.NewReader(iotest.OneByteReader(bytes.NewReader(p))) },
+	"whole": func(p []byte) *bufio.Reader { return bufio.NewReaderSize(bytes.NewReader(p), 8<<10) },
+	"bytes": func(p []byte) *bufio.Reader {
+		return bufio.NewReaderSize(iotest.OneByteReader(bytes.NewReader(p)), 300)
+	},
 	"half":  func(p []byte) *bufio.Reader { return bufio.NewReaderSize(iotest.HalfReader(bytes.NewReader(p)), 512) },
 	"small": func(p []byte) *bufio.Reader { return bufio.NewReaderSize(bytes.NewReader(p), 16) },
 	"pieces": func(p []byte) *bufio.Reader {
 		return bufio.NewReaderSize(&pieces{p: p, r: rand.New(rand.NewPCG(1, uint64(len(p))))}, 100)
 	},
-	"data and error": func(p []byte) *bufio.Reader { return bufio.NewReader(iotest.DataErrReader(bytes.NewReader(p))) },
+	"data and error": func(p []byte) *bufio.Reader {
+		return bufio.NewReaderSize(iotest.DataErrReader(bytes.NewReader(p)), 200)
+	},
 }
 
 // pieces returns between 1 and 40 bytes each time.

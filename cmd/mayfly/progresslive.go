@@ -122,7 +122,7 @@ func (v *liveView) close() {
 	if v.total != nil {
 		v.total.drop()
 	}
-	v.bars.Shutdown()
+	v.bars.Wait()
 }
 
 // totalLine is the line of the whole job.

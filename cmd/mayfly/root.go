@@ -106,7 +106,7 @@ cloud instance that reports and then ends itself.`,
 		&cobra.Group{ID: "start", Title: "Start:"},
 		&cobra.Group{ID: "print", Title: "Print:"},
 	)
-	for _, c := range []*cobra.Command{newInitCmd(a), newCheckCmd(a)} {
+	for _, c := range []*cobra.Command{newInitCmd(a), newCheckCmd(a), newRunCmd(a)} {
 		c.GroupID = "start"
 		root.AddCommand(c)
 	}

@@ -42,6 +42,7 @@ func (a *app) run(ctx context.Context, c *runner.Config) error {
 	if err != nil {
 		return usageError(errors.New(w.redactor.Redact(err.Error())))
 	}
+	defer a.showProgress(d.Monitor)()
 	report, err := runner.Run(ctx, *d)
 	if err != nil {
 		return usageError(errors.New(w.redactor.Redact(err.Error())))

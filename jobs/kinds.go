@@ -1,0 +1,20 @@
+// Package jobs knows every kind of job there is.
+package jobs
+
+import (
+	"mayfly/jobs/github"
+	"mayfly/runner"
+)
+
+// New returns an empty config of a kind, nil when there is no such kind. The
+// kind's name is its key in the config.
+func New(kind string) runner.JobConfig {
+	switch kind {
+	case "github":
+		return new(github.Config)
+	}
+	return nil
+}
+
+// Names are the kinds that New knows.
+func Names() []string { return []string{"github"} }

@@ -5,13 +5,13 @@
 package gitwire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -121,4 +121,4 @@ func without(ids, known []plumbing.Hash) []plumbing.Hash {
 	})
 }
 
-func compare(a, b plumbing.Hash) int { return strings.Compare(string(a[:]), string(b[:])) }
+func compare(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) }

@@ -95,8 +95,8 @@ func ofStatus(status int, header http.Header, text string) Kind {
 		return Blocked
 	case http.StatusForbidden:
 		switch {
-		case strings.Contains(low, "dmca"), strings.Contains(low, "terms of service"), strings.Contains(low, "disabled"),
-			strings.Contains(low, "repository unavailable"):
+		case strings.Contains(low, "dmca"), strings.Contains(low, "terms of service"),
+			strings.Contains(low, "access to this repository has been disabled"), strings.Contains(low, "repository unavailable"):
 			return Blocked
 		case strings.Contains(low, "rate limit"), header.Get("Retry-After") != "", header.Get("X-RateLimit-Remaining") == "0":
 			return RateLimited

@@ -69,6 +69,7 @@ func TestWhatGitHubRefuses(t *testing.T) {
 		{"no contents permission", gittest.Refused(403), gitwire.Forbidden, 403, "Write access to repository not granted.", 0},
 		{"takedown", gittest.Blocked(notice), gitwire.Blocked, 403, notice, 0},
 		{"terms of service", gittest.Fault{Status: 403, Body: "Access to this repository has been disabled by GitHub staff due to a violation of GitHub's terms of service."}, gitwire.Blocked, 403, "disabled", 0},
+		{"single sign-on", gittest.Fault{Status: 403, Body: "The 'acme' organization has enabled or enforced SAML SSO. Basic authentication is disabled."}, gitwire.Forbidden, 403, "SAML SSO", 0},
 		{"legal reasons", gittest.Fault{Status: 451, Body: "no"}, gitwire.Blocked, 451, "no", 0},
 		{"rate limit", gittest.RateLimited(90 * time.Second), gitwire.RateLimited, 429, "Too many requests.", 90 * time.Second},
 		{"rate limit as 403", gittest.Fault{Status: 403, Body: "You have exceeded a secondary rate limit."}, gitwire.RateLimited, 403, "secondary", 0},

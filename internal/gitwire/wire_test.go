@@ -283,3 +283,32 @@ func TestRedirectIsFollowedByBothRequests(t *testing.T) {
 		t.Errorf("requests were %q", seen)
 	}
 }
+
+// Thin packs do not stand for themselves, so none may be asked for; offset
+// deltas and a silent sideband are.
+func TestCapabilitiesAsked(t *testing.T) {
+	t.Parallel()
+	h := serve(t, gittest.Normal)
+	var asked string
+	c := gitwire.New(roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			asked, r.Body = string(body), io.NopCloser(bytes.NewReader(body))
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	}))
+	a := advertise(t, h)
+	if _, err := c.Fetch(t.Context(), a, ids(a), nil, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(asked, "\n")
+	words := strings.Fields(line)[2:]
+	words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "agent=") })
+	slices.Sort(words)
+	if want := []string{"no-progress", "ofs-delta", "side-band-64k"}; !slices.Equal(words, want) {
+		t.Errorf("asked for %q, not %q", words, want)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"mayfly/internal/store"
@@ -164,5 +165,32 @@ func count(t *testing.T, root string) {
 		} else if !errors.Is(err, store.ErrChanged) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Directories come and go with the objects in them: a writer does not stumble
+// over one that another removes at the same moment.
+func TestDirComesAndGoes(t *testing.T) {
+	t.Parallel()
+	d, _ := store.NewDir(t.TempDir())
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			key := "some/deep/dir/" + strconv.Itoa(i)
+			for range 50 {
+				v, err := d.Put(t.Context(), key, []byte("x"), "")
+				if err == nil {
+					err = d.Delete(t.Context(), key, v)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if k := storetest.Keys(t, d, ""); len(k) != 0 {
+		t.Error("left:", k)
 	}
 }

@@ -457,3 +457,41 @@ func TestS3Unreachable(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Another writer's object appears at the last moment: it stays, whether the
+// server heeds the condition, repeats are needed, or it knows no conditions
+// and the object was there a moment before.
+func TestCompletionLoses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, op string
+		fault    s3test.Fault
+		deaf     bool
+	}{
+		{"condition", "CompleteMultipartUpload", s3test.Fault{}, false},
+		{"condition after a reset", "CompleteMultipartUpload", s3test.Fault{ResetBefore: true}, false},
+		{"no conditions", "UploadPart", s3test.Fault{}, true},
+	} {
+		srv := newServer(t)
+		srv.Fault = func(r *s3test.Request) s3test.Fault {
+			if c.deaf {
+				r.Header.Del("If-None-Match")
+			}
+			if r.Op != c.op || r.N != 1 {
+				return s3test.Fault{}
+			}
+			srv.SetObject("bucket", "k", []byte("another's"))
+			return c.fault
+		}
+		st, _ := newS3(t, srv, store.S3Options{})
+		if _, err := storetest.Write(t.Context(), st, "k", storetest.Bytes(smallPart+1)); !errors.Is(err, store.ErrExists) {
+			t.Errorf("%s: error %v, want ErrExists", c.name, err)
+		}
+		if b, _ := srv.Object("bucket", "k"); string(b) != "another's" {
+			t.Errorf("%s: overwritten with %d bytes", c.name, len(b))
+		}
+		if u := srv.Uploads(); len(u) != 0 {
+			t.Errorf("%s: open uploads: %v", c.name, u)
+		}
+	}
+}

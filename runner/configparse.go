@@ -63,10 +63,10 @@ func (v checker) region() {
 	st := v.c.Store
 	endpoint := st.Endpoint != "" || v.getenv("AWS_ENDPOINT_URL_S3") != "" || v.getenv("AWS_ENDPOINT_URL") != ""
 	switch {
-	case st.IsS3() && st.Region == "" && !endpoint:
-		v.doc.Add("region", "missing: "+st.URL+" is in S3", "add region: eu-west-1, the region of the bucket, or set AWS_REGION")
+	case st.IsS3() && st.check() == nil && st.Region == "" && !endpoint:
+		v.doc.Add("store", "the region of the bucket is not known", "add region: eu-west-1, or whichever it is, or set AWS_REGION")
 	case len(v.c.Notify.Email) > 0:
-		v.doc.Add("region", "missing: the topic for notify.email is made in a region", "add region: eu-west-1, or set AWS_REGION")
+		v.doc.Add("notify.email", "the region of the topic behind it is not known", "add region: eu-west-1, or whichever it is, or set AWS_REGION")
 	}
 }
 

@@ -30,8 +30,12 @@ func (*StoreSpec) Pattern() string { return `^(s3://[a-z0-9][^/]*(/.*)?|file:///
 
 // UnmarshalText takes the address alone.
 func (s *StoreSpec) UnmarshalText(b []byte) error {
-	*s = StoreSpec{URL: string(b)}
-	return s.check()
+	given := StoreSpec{URL: string(b)}
+	if err := given.check(); err != nil {
+		return err
+	}
+	*s = given
+	return nil
 }
 
 // Bucket and Prefix of an s3 address; both empty for a directory.

@@ -210,15 +210,15 @@ f.yaml:4:4: entries[0]: no value
 		{"empty text", "title: ''\n", `f.yaml:1:8: title: is empty
     1 | title: ''
       |        ^ write a value, or remove the key`},
-		{"anchor, alias, tag", "title: &a t\ncount: *a\nentries: !!seq []\n", `f.yaml:1:8: title: anchors are not supported
+		{"anchor, alias, tag", "title: &a t\ncount: *a\nentries: !!seq []\n", `f.yaml:1:8: title: & begins an anchor, which is not supported
     1 | title: &a t
-      |        ^ write the value out where it is needed; text that begins with & needs quotes
-f.yaml:2:8: count: aliases are not supported
+      |        ^ put text that begins with & in quotes
+f.yaml:2:8: count: * begins an alias, which is not supported
     2 | count: *a
-      |        ^ write the value out; text that begins with * needs quotes
-f.yaml:3:10: entries: tags are not supported
+      |        ^ put text that begins with * in quotes
+f.yaml:3:10: entries: ! begins a tag, which is not supported
     3 | entries: !!seq []
-      |          ^ remove !!seq; text that begins with ! needs quotes`},
+      |          ^ remove it, or put text that begins with ! in quotes`},
 		{"merge key", "title: t\n<<: {count: 1}\n", `f.yaml:2:1: merge keys are not supported
     2 | <<: {count: 1}
       | ^ write the keys out`},

@@ -49,18 +49,18 @@ func (w *walker) value(n ast.Node, path string, v reflect.Value, f field) {
 // refused reports whether n is of the part of YAML that is not taken.
 func (w *walker) refused(n ast.Node, path string, where place) bool {
 	what, fix := "", ""
-	switch n := n.(type) {
+	switch n.(type) {
 	case *ast.NullNode:
 		what, fix = "no value", "write one, or remove the key"
 		if strings.HasSuffix(path, "]") {
 			fix = "write one, or remove the dash"
 		}
 	case *ast.AliasNode:
-		what, fix = "aliases are not supported", "write the value out; text that begins with * needs quotes"
+		what, fix = "* begins an alias, which is not supported", "put text that begins with * in quotes"
 	case *ast.AnchorNode:
-		what, fix = "anchors are not supported", "write the value out where it is needed; text that begins with & needs quotes"
+		what, fix = "& begins an anchor, which is not supported", "put text that begins with & in quotes"
 	case *ast.TagNode:
-		what, fix = "tags are not supported", "remove "+n.Start.Value+"; text that begins with ! needs quotes"
+		what, fix = "! begins a tag, which is not supported", "remove it, or put text that begins with ! in quotes"
 	default:
 		return false
 	}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"mayfly/internal/secret"
+	"mayfly/runner"
+)
+
+func newCheckCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Check the config and build every job, without running it",
+		Long: `Check reads the config, reports every mistake with its place and what would
+be right, and builds every job without running it. It asks no service and
+reads no secret.`,
+		Example: `  mayfly check
+  mayfly check -c hosts.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			return a.check(c)
+		},
+	}
+}
+
+// check builds the jobs and says what would be done.
+func (a *app) check(c *runner.Config) error {
+	for _, j := range c.Jobs {
+		if _, err := j.Config.New(a.checkEnv(j)); err != nil {
+			return usageError(fmt.Errorf("build job %s: %w", j.Name, err))
+		}
+	}
+	fmt.Fprintf(a.stdout, "%s is good: %s keeps everything in %s.\n", a.config, c.Name, c.Store.URL)
+	for _, j := range c.Jobs {
+		fmt.Fprintf(a.stdout, "  job %s: %s, written to %s/\n", j.Name, j.Kind, j.Prefix)
+		for _, ref := range j.Config.Needs().Secrets {
+			fmt.Fprintf(a.stdout, "    needs the secret %s\n", ref)
+		}
+	}
+	s := c.Schedule
+	for _, t := range s.Start.Next(a.now(), s.Timezone.Location(), 1) {
+		fmt.Fprintf(a.stdout, "  next start: %s, for %s at most\n", t.Format("Mon 2 Jan 2006 15:04 MST"), s.Deadline)
+	}
+	fmt.Fprintf(a.stdout, "Next: mayfly run%s\n", a.configFlag())
+	return nil
+}
+
+// checkEnv is an Env without a world behind it: building a job does no I/O.
+func (a *app) checkEnv(j runner.JobSpec) runner.Env {
+	return runner.Env{
+		Job: string(j.Name), Prefix: string(j.Prefix), RunID: "check", Start: a.now(),
+		Secret:  func(secret.Ref) (secret.Value, error) { return secret.New("not read by check"), nil },
+		Redact:  func(s string) string { return s },
+		HTTP:    http.DefaultTransport,
+		Getenv:  a.getenv,
+		Version: mayflyVersion(),
+	}
+}
+
+// configFlag is what to add to a suggested command so that it reads the same
+// config.
+func (a *app) configFlag() string {
+	if a.config == defaultConfig || a.config == a.getenv("MAYFLY_CONFIG") {
+		return ""
+	}
+	return " -c " + a.config
+}

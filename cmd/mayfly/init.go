@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// defaultConfig is the config that every command reads when none is named.
+const defaultConfig = "mayfly.yaml"
+
+func newInitCmd(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "init",
+		Short:   "Write a first config",
+		Example: "  mayfly init github --owner octocat",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("say what the config is for: mayfly init github --owner you")
+		},
+	}
+	c.AddCommand(newInitGithubCmd(a))
+	return c
+}
+
+func newInitGithubCmd(a *app) *cobra.Command {
+	var s starter
+	c := &cobra.Command{
+		Use:   "github",
+		Short: "Write a config that backs up GitHub repositories",
+		Example: `  mayfly init github --owner octocat
+  mayfly init github --owner me --store s3://onlinebackupbucket --region eu-west-1 --email you@example.com`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.initGithub(s) },
+	}
+	f := c.Flags()
+	f.StringSliceVar(&s.owners, "owner", nil, "`USER` or organization to back up, or me: all that your token can read; may be repeated")
+	f.StringVar(&s.name, "name", "github-backup", "`NAME` of the deployment")
+	f.StringVar(&s.store, "store", "", "where to keep it: s3://BUCKET or file:///DIRECTORY (default a directory beside the config)")
+	f.StringVar(&s.region, "region", "", "AWS `REGION`, needed for s3:// and for e-mail")
+	f.StringVar(&s.email, "email", "", "`ADDRESS` that gets the report")
+	f.StringVar(&s.token, "token", "", "where the token is kept: env:NAME, file:/path, ssm:/name or secretsmanager:name; never the token itself")
+	f.StringVarP(&s.output, "output", "o", defaultConfig, "`FILE` to write")
+	return c
+}
+
+// initGithub writes the config, once it has passed the check.
+func (a *app) initGithub(s starter) error {
+	if len(s.owners) == 0 {
+		return usageError(errors.New("init github: whose repositories? add --owner with a user or organization, or --owner me"))
+	}
+	if s.store == "" {
+		dir, err := filepath.Abs(filepath.Join(filepath.Dir(s.output), "backups"))
+		if err != nil {
+			return usageError(fmt.Errorf("init github: find this directory: %w: say where to keep the backups with --store", err))
+		}
+		s.store = "file://" + filepath.ToSlash(dir)
+	}
+	if s.region == "" {
+		// Written down, because the instance will not have this environment.
+		s.region = cmp.Or(a.getenv("AWS_REGION"), a.getenv("AWS_DEFAULT_REGION"))
+	}
+	if s.region == "" && (s.email != "" || strings.HasPrefix(s.store, "s3://")) {
+		return usageError(errors.New("init github: buckets and e-mail topics are in a region: add --region, like eu-west-1"))
+	}
+	text := s.text()
+	if _, err := a.parseConfig(s.output, []byte(text)); err != nil {
+		return err
+	}
+	if err := createNew(s.output, text); err != nil {
+		return usageError(err)
+	}
+	flag := ""
+	if s.output != defaultConfig {
+		flag = " -c " + s.output
+	}
+	fmt.Fprintf(a.stdout, "Wrote %s.\nNext: mayfly check%s\n", s.output, flag)
+	return nil
+}
+
+// createNew writes a file that must not exist yet.
+func createNew(name, text string) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("write config: %s exists and is kept: name another file with --output", name)
+	}
+	if err != nil {
+		return fmt.Errorf("write config: %w: name a file in a directory that you may write to with --output", err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = fmt.Errorf("write config: %w: free some space and try again", errors.Join(err, os.Remove(name)))
+		}
+	}()
+	_, err = f.WriteString(text)
+	return err
+}

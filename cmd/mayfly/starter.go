@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A starter is what a person says to get a first config.
+type starter struct {
+	owners                                    []string
+	name, store, region, email, token, output string
+}
+
+// text is the config, with comments that say what else there is. What is not
+// asked for stands there as a comment.
+func (s starter) text() string {
+	if s.token == "" && slices.Contains(s.owners, "me") {
+		s.token = "env:GITHUB_TOKEN" // there is no me without one
+	}
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	optional := func(given bool, format string, value, example string) {
+		if given {
+			line(format, value)
+		} else {
+			indent := format[:len(format)-len(strings.TrimLeft(format, " "))]
+			line("%s# "+strings.TrimLeft(format, " "), indent, example)
+		}
+	}
+	line("# yaml-language-server: $schema=mayfly.schema.json")
+	line("# (mayfly schema > mayfly.schema.json gives your editor help and checks)")
+	line("")
+	line("# Names the deployment and every AWS resource of it.")
+	line("name: %s", yamlText(s.name))
+	line("")
+	line("# Where everything is kept: s3://BUCKET, s3://BUCKET/PREFIX or file:///DIRECTORY.")
+	line("store: %s", yamlText(s.store))
+	optional(s.region != "", "region: %s", yamlText(s.region), "eu-west-1")
+	line("")
+	line("# Who gets the report. Without it, the console does.")
+	optional(s.email != "", "notify: {email: [%s]}", yamlText(s.email), "you@example.com")
+	line("")
+	line("jobs:")
+	line("  - name: github")
+	line("    github:")
+	line("      # Users and organizations, or me: everything the token can read.")
+	line("      owners: [%s]", yamlList(s.owners))
+	line("      # Where the token is kept: env:NAME, file:/path, ssm:/name or")
+	line("      # secretsmanager:name. Without one, public repositories only.")
+	optional(s.token != "", "      token: %s", yamlText(s.token), "env:GITHUB_TOKEN")
+	line("      # Patterns over OWNER/REPO. Everything is included by default.")
+	line("      # include: [\"octocat/*\"]")
+	line("      # exclude: [\"*/scratch-*\"]")
+	line("      # forks: false")
+	line("      # archived: false")
+	line("      # wiki: false")
+	return b.String()
+}
+
+// plainYAML is text that YAML reads as that text without quotes, in a list too.
+var plainYAML = regexp.MustCompile(`^[A-Za-z/](?:[A-Za-z0-9_./:@+-]*[A-Za-z0-9_/-])?$`)
+
+// yamlText writes text so that YAML reads it as that text.
+func yamlText(s string) string {
+	switch strings.ToLower(s) {
+	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+		return strconv.Quote(s)
+	}
+	if plainYAML.MatchString(s) {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+func yamlList(ss []string) string {
+	quoted := make([]string, len(ss))
+	for i, s := range ss {
+		quoted[i] = yamlText(s)
+	}
+	return strings.Join(quoted, ", ")
+}

@@ -74,21 +74,23 @@ func acquire(ctx context.Context, st store.Store, mine Holder, wait bool, log *s
 	mine.Nonce = rand.Text()
 	l := &Lock{st: st, log: log, mine: mine, done: make(chan struct{})}
 	var seen watch
+	var last *HeldError
 	for {
 		held, err := l.try(ctx, &seen)
-		if err != nil {
+		switch {
+		case err != nil && last != nil && ctx.Err() != nil:
+			return nil, fmt.Errorf("%w; %s", last, causeOf(ctx))
+		case err != nil:
 			return nil, err
-		}
-		if held == nil {
+		case held == nil:
 			return l, nil
-		}
-		if !wait {
+		case !wait:
 			return nil, held
 		}
+		last = held
 		log.Info("waiting for the lock", KeyHolder, held.Holder.Run, KeyHost, held.Holder.Host, KeyLeft, held.Left)
-		if err := sleep(ctx, min(max(held.Left, time.Second), lockPoll)); err != nil {
-			return nil, fmt.Errorf("%w; %s", held, causeOf(ctx))
-		}
+		// When ctx ends meanwhile, the next try says so.
+		_ = sleep(ctx, min(max(held.Left, time.Second), lockPoll))
 	}
 }
 
@@ -154,8 +156,9 @@ func readLock(ctx context.Context, st store.Store) (Holder, store.Object, error)
 	return h, o, nil
 }
 
-// put writes the lock over version old and remembers the lease. After
-// ErrExists or ErrChanged it looks whether the write was our own.
+// put writes the lock over version old and remembers the lease. A reply may
+// have been lost, now or the last time: after ErrExists or ErrChanged it looks
+// whether what is there is our own, and if so goes on from it.
 func (l *Lock) put(ctx context.Context, h Holder, old store.ETag) error {
 	l.mu.Lock()
 	l.beat++
@@ -166,127 +169,33 @@ func (l *Lock) put(ctx context.Context, h Holder, old store.ETag) error {
 		return err
 	}
 	sent := time.Now()
-	etag, err := l.st.Put(ctx, lockKey, b, old)
-	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) {
+	for range 3 {
+		var etag store.ETag
+		etag, err = l.st.Put(ctx, lockKey, b, old)
+		if err == nil {
+			l.renewed(etag, sent)
+			return nil
+		}
+		if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrChanged) {
+			return fmt.Errorf("write the lock %s: %w", l.st.URL(lockKey), err)
+		}
 		there, o, rerr := readLock(ctx, l.st)
-		if rerr != nil || there.Nonce != h.Nonce || there.Beat != h.Beat {
+		if rerr != nil || there.Nonce != h.Nonce {
 			return err
 		}
-		etag, err = o.ETag, nil
+		if there.Beat == h.Beat {
+			l.renewed(o.ETag, sent)
+			return nil
+		}
+		old = o.ETag
 	}
-	if err != nil {
-		return fmt.Errorf("write the lock %s: %w", l.st.URL(lockKey), err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.etag, l.until = etag, sent.Add(leaseTime-leaseMargin)
-	return nil
-}
-
-// keep renews the lease until release. It calls lost once, with a cause that
-// wraps ErrLockLost, when the lock is another run's or could not be renewed in
-// time.
-func (l *Lock) keep(ctx context.Context, lost func(error)) {
-	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
-	go func() {
-		defer close(l.done)
-		for sleep(ctx, renewEvery) == nil {
-			if err := l.renew(ctx); err != nil {
-				if ctx.Err() == nil {
-					lost(err)
-				}
-				return
-			}
-		}
-	}()
-}
-
-// renew retries until the lease is renewed, gone, or run out, or the parent
-// context ends.
-func (l *Lock) renew(parent context.Context) error {
-	l.mu.Lock()
-	etag, until := l.etag, l.until
-	l.mu.Unlock()
-	ctx, cancel := context.WithDeadline(parent, until)
-	defer cancel()
-	for {
-		err := l.put(ctx, l.mine, etag)
-		if err == nil || parent.Err() != nil {
-			return err
-		}
-		if errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotExist) {
-			return l.lose(fmt.Errorf("%w: another run took it: are two deployments using one store?", ErrLockLost))
-		}
-		l.log.Warn("cannot renew the lock; trying again", KeyErr, err)
-		if sleep(ctx, 3*time.Second) != nil {
-			if parent.Err() != nil {
-				return err
-			}
-			return l.lose(fmt.Errorf("%w: it could not be renewed in time: %w", ErrLockLost, err))
-		}
-	}
-}
-
-func (l *Lock) lose(err error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lost = err
 	return err
 }
 
-// Held asks the store whether the lock is still this run's; call it before
-// anything destructive. nil: it is, for at least 15 s more.
-func (l *Lock) Held(ctx context.Context) error {
+func (l *Lock) renewed(etag store.ETag, sent time.Time) {
 	l.mu.Lock()
-	lost := l.lost
-	l.mu.Unlock()
-	if lost != nil {
-		return lost
-	}
-	there, o, err := readLock(ctx, l.st)
-	switch {
-	case err != nil:
-		return fmt.Errorf("cannot tell whether the lock is still held: %w", err)
-	case there.Nonce != l.mine.Nonce || there.Released:
-		return fmt.Errorf("%w: run %s on %s has it", ErrLockLost, there.Run, there.Host)
-	case !o.Now.IsZero() && o.Now.Sub(o.Modified) > leaseTime-leaseMargin:
-		return fmt.Errorf("%w: its lease ran out", ErrLockLost)
-	}
-	return nil
-}
-
-// release gives the lock back by overwriting it, so that it needs no
-// permission to delete. A lock that was lost is left to its new holder.
-func (l *Lock) release(ctx context.Context) error {
-	if l.stop != nil {
-		l.stop()
-		select {
-		case <-l.done:
-		case <-ctx.Done():
-			return fmt.Errorf("release the lock: %w: it goes stale by itself within %s", ctx.Err(), FormatDuration(leaseTime))
-		}
-	}
-	l.mu.Lock()
-	etag, lost := l.etag, l.lost
-	l.mu.Unlock()
-	if lost != nil {
-		return nil
-	}
-	h := l.mine
-	h.Released = true
-	for range 3 {
-		err := l.put(ctx, h, etag)
-		if !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrNotExist) {
-			return err
-		}
-		// Stopping may have cut off a renewal that the store did take.
-		there, o, rerr := readLock(ctx, l.st)
-		if rerr != nil || there.Nonce != l.mine.Nonce {
-			return nil // another run's by now
-		}
-		etag = o.ETag
-	}
-	return nil
+	defer l.mu.Unlock()
+	l.etag, l.until = etag, sent.Add(leaseTime-leaseMargin)
 }
 
 // sleep waits for d, or for ctx's end, which is its error.

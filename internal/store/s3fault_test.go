@@ -495,3 +495,30 @@ func TestCompletionLoses(t *testing.T) {
 		}
 	}
 }
+
+// A server that ignores which checksum it is asked for gets an upload without.
+func TestServerWithOtherChecksums(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	srv.Fault = func(r *s3test.Request) s3test.Fault {
+		if r.Op == "CreateMultipartUpload" {
+			r.Header.Del("X-Amz-Checksum-Type")
+		}
+		return s3test.Fault{}
+	}
+	st, _ := newS3(t, srv, store.S3Options{})
+	for _, key := range []string{"a", "b"} {
+		if _, err := storetest.Write(t.Context(), st, key, storetest.Bytes(2*smallPart+1)); err != nil {
+			t.Fatal(err)
+		}
+		if b, _, err := storetest.Read(t.Context(), st, key); err != nil || !bytes.Equal(b, storetest.Bytes(2*smallPart+1)) {
+			t.Errorf("%d bytes read, error %v", len(b), err)
+		}
+	}
+	if u := srv.Uploads(); len(u) != 0 {
+		t.Errorf("open uploads: %v", u)
+	}
+	if n := srv.Count("CreateMultipartUpload"); n != 3 {
+		t.Errorf("%d uploads begun, want 3: one to find out", n)
+	}
+}

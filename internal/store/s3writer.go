@@ -126,38 +126,56 @@ func (w *s3Writer) send() error {
 	return nil
 }
 
-// begin starts the multipart upload. When a reply was lost there may be a
-// second upload that nobody knows the id of: drop looks for it.
+// begin starts the multipart upload, with checksums where the server keeps one
+// of the whole object.
 func (w *s3Writer) begin() error {
-	s := w.s
-	in := &s3.CreateMultipartUploadInput{
-		Bucket: &s.bucket, Key: aws.String(s.full(w.key)), Metadata: map[string]string{nonceKey: w.nonce},
-	}
-	w.ambiguous = true
-	var out *s3.CreateMultipartUploadOutput
-	var err error
-	if w.checked = !s.noChecksums.Load(); w.checked {
-		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithmCrc32c, types.ChecksumTypeFullObject
-		out, err = s.client.CreateMultipartUpload(w.ctx, in, s.call(0, false))
-		w.checked = !isNotImplemented(err)
-	}
-	if !w.checked {
-		in.ChecksumAlgorithm, in.ChecksumType = "", ""
-		out, err = s.client.CreateMultipartUpload(w.ctx, in, s.call(0, false), unchecked)
-		if err == nil {
-			s.noChecksums.Store(true)
+	if w.checked = !w.s.noChecksums.Load(); w.checked {
+		out, err := w.beginAs(types.ChecksumAlgorithmCrc32c, types.ChecksumTypeFullObject)
+		if err == nil && out.ChecksumType == types.ChecksumTypeFullObject {
+			return nil
 		}
+		if err != nil && !isNotImplemented(err) {
+			return w.s.wrap("begin upload of", w.key, nil, err)
+		}
+		// This server knows no checksums of whole objects; some (moto) ignore
+		// that they are asked for and keep another that no reader can check.
+		if id := w.uploadID; id != "" {
+			w.uploadID = ""
+			if err := w.s.abort(w.ctx, w.key, id); err != nil {
+				w.uploadID = id
+				return err
+			}
+		}
+		w.checked = false
 	}
+	if _, err := w.beginAs("", "", unchecked); err != nil {
+		return w.s.wrap("begin upload of", w.key, nil, err)
+	}
+	w.s.noChecksums.Store(true)
+	return nil
+}
+
+// beginAs begins an upload. When a reply was lost there may be a second one
+// that nobody knows the id of: drop looks for it.
+func (w *s3Writer) beginAs(alg types.ChecksumAlgorithm, kind types.ChecksumType, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
+	known := !w.ambiguous
+	w.ambiguous = true
+	out, err := w.s.client.CreateMultipartUpload(w.ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &w.s.bucket, Key: aws.String(w.s.full(w.key)), Metadata: map[string]string{nonceKey: w.nonce},
+		ChecksumAlgorithm: alg, ChecksumType: kind,
+	}, append(opts, w.s.call(0, false))...)
 	if err != nil {
-		return s.wrap("begin upload of", w.key, nil, err)
+		// A refusal on the first try leaves nothing behind.
+		w.ambiguous = !known || !isNotImplemented(err)
+		return nil, err
 	}
 	if aws.ToString(out.UploadId) == "" {
-		return s.wrap("begin upload of", w.key, nil, errors.New("the store gave it no id"))
+		return nil, errors.New("the store gave it no id")
 	}
 	w.uploadID = *out.UploadId
 	tries, ok := retry.GetAttemptResults(out.ResultMetadata)
-	w.ambiguous = !ok || len(tries.Results) != 1
-	return nil
+	w.ambiguous = !known || !ok || len(tries.Results) != 1
+	return out, nil
 }
 
 func (w *s3Writer) upload(p *part) error {

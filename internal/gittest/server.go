@@ -144,6 +144,7 @@ func (s *Server) git(w http.ResponseWriter, r *http.Request, repo string) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	// Requests may name 100,000 objects and more; git's default ends at 10 MiB.
 	h := &cgi.Handler{
 		Path: path,
 		Args: []string{

@@ -20,6 +20,7 @@ package strictyaml
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -49,7 +50,11 @@ type Document struct {
 	decoded  bool
 	masks    masker
 	mistakes Mistakes
+	more     int // mistakes beyond maxMistakes
 }
+
+// maxMistakes is how many mistakes are told apart; the rest is counted.
+const maxMistakes = 200
 
 // A place is where a value or a key stands.
 type place struct {
@@ -124,11 +129,22 @@ func (d *Document) Err() error {
 		}
 		return a.Column < b.Column
 	})
+	if d.more > 0 {
+		rest := Mistake{File: d.name, What: fmt.Sprintf("%d more mistakes", d.more), Fix: "correct these first"}
+		return append(slices.Clone(d.mistakes), rest)
+	}
 	return d.mistakes
 }
 
 // add records a mistake at a place.
 func (d *Document) add(at place, path, what, fix string) {
+	if !d.decoded {
+		d.wrong[path] = true
+	}
+	if len(d.mistakes) == maxMistakes {
+		d.more++
+		return
+	}
 	at = d.onText(at)
 	m := Mistake{
 		File: d.name, Line: at.line, Column: at.column,
@@ -138,9 +154,6 @@ func (d *Document) add(at place, path, what, fix string) {
 		m.Source = d.masks.line(d.lines[at.line-1], at)
 	}
 	d.mistakes = append(d.mistakes, m)
-	if !d.decoded {
-		d.wrong[path] = true
-	}
 }
 
 // onText moves a place from blanks to the text after them: the parser puts a

@@ -332,6 +332,23 @@ f.yaml:6:19: entries[0].box.owners[1]: unwanted
 	}
 }
 
+// Thousands of mistakes are one mistake made thousands of times.
+func TestMistakesAreBounded(t *testing.T) {
+	t.Parallel()
+	_, err := decode("title: t\n" + strings.Repeat("title: t\n", 1234))
+	lines := strings.Split(errText(err), "\n")
+	if want := "f.yaml: 1034 more mistakes: correct these first"; lines[len(lines)-1] != want || len(lines) != 3*maxMistakes+1 {
+		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
 // A secret pasted where a reference belongs is never echoed, however wrong the
 // rest is.
 func TestMistakesHideSecrets(t *testing.T) {

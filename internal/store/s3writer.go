@@ -137,8 +137,8 @@ func (w *s3Writer) begin() error {
 		if err != nil && !isNotImplemented(err) {
 			return w.s.wrap("begin upload of", w.key, nil, err)
 		}
-		// This server knows no checksums of whole objects; some (moto) ignore
-		// that they are asked for and keep another that no reader can check.
+		// This server knows no checksums of whole objects; older ones ignore
+		// that they are asked for and would refuse ours at completion.
 		if id := w.uploadID; id != "" {
 			w.uploadID = ""
 			if err := w.s.abort(w.ctx, w.key, id); err != nil {

@@ -110,25 +110,24 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a answer, body []b
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("X-GitHub-Request-Id", "0000:00000:000000:000000:00000000")
-	s.limitHeaders(h)
+	tag := ""
+	if a.status == http.StatusOK && r.Method == http.MethodGet {
+		sum := sha256.Sum256(body)
+		tag = `W/"` + hex.EncodeToString(sum[:]) + `"`
+		h.Set("ETag", tag)
+	}
+	unchanged := tag != "" && r.Header.Get("If-None-Match") == tag
+	s.limitHeaders(h, unchanged)
 	for k, v := range a.header {
 		h[k] = v
 	}
 	for k, v := range f.Header {
 		h[k] = v
 	}
-	if a.status == http.StatusOK && r.Method == http.MethodGet {
-		sum := sha256.Sum256(body)
-		tag := `W/"` + hex.EncodeToString(sum[:]) + `"`
-		h.Set("ETag", tag)
-		if r.Header.Get("If-None-Match") == tag {
-			s.mu.Lock()
-			s.used-- // these are free
-			s.mu.Unlock()
-			h.Del("Content-Type")
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
+	if unchanged {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
 	}
 	sent, breaks := f.spoil(body)
 	length := len(sent)
@@ -148,9 +147,13 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a answer, body []b
 	}
 }
 
-func (s *Server) limitHeaders(h http.Header) {
+// limitHeaders says what is left of the hour. An answer of 304 is free.
+func (s *Server) limitHeaders(h http.Header, free bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if free {
+		s.used--
+	}
 	h.Set("X-RateLimit-Limit", strconv.Itoa(s.o.Limit))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(s.o.Limit-s.used))
 	h.Set("X-RateLimit-Used", strconv.Itoa(s.used))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"runtime/debug"
 	"sort"
 	"strings"
@@ -56,13 +57,17 @@ func (c *Config) parallel() int {
 // is wrong with the listing and is not complete.
 func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	j.rec = rec
-	if err := j.connect(); err != nil {
+	seen, err := j.connect(ctx)
+	if err != nil {
 		return err
 	}
 	l := &listing{client: j.rest, config: j.config, warn: j.warn}
 	all, listErr := l.list(ctx)
 	if listErr == nil {
 		rec.Expect(len(all))
+		if err := seen.save(ctx); err != nil {
+			rec.Log().Info("the next listing will take more requests", "error", j.env.Redact(err.Error()))
+		}
 	} else if listErr = j.redact(listErr); len(all) == 0 || ctx.Err() != nil {
 		return listErr
 	}
@@ -75,15 +80,19 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 }
 
 // connect builds the clients of both services over one transport.
-func (j *job) connect() error {
+func (j *job) connect(ctx context.Context) (*memory, error) {
 	tokens, err := j.tokens()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := j.transport(tokens)
-	j.rest, j.git = newClient(t, j.at), gitwire.New(t)
+	seen, err := remember(ctx, t, j.env.Store, path.Join(j.env.Prefix, "listing.json"))
+	if err != nil {
+		j.rec.Log().Info("the listing will take more requests", "error", j.env.Redact(err.Error()))
+	}
+	j.rest, j.git = newClient(seen, j.at), gitwire.New(t)
 	j.git.Stall = j.stall
-	return nil
+	return seen, nil
 }
 
 func (j *job) transport(tokens tokenSource) *transport {

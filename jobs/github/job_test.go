@@ -273,23 +273,23 @@ func TestSegmentIsThere(t *testing.T) {
 	}
 }
 
+// TestStoreThatCannotBeWritten: whether the listing of the store fails or each
+// write, the run says so and why.
 func TestStoreThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.repo("octo/r", gittest.Normal)
-	if err := os.WriteFile(w.dir+"/github", nil, 0o600); err != nil {
+	if err := os.Remove(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	rep, err := w.run(w.config())
-	if err == nil {
-		for _, it := range rep.Items {
-			if it.Outcome != runner.Failed {
-				t.Errorf("%s: %s", it.Name, it.Outcome)
-			}
-			contains(t, "problem", it.Problem.String(), "store")
-		}
+	if err != nil {
+		contains(t, "error", err.Error(), w.dir)
+		return
 	}
-	if err == nil && len(rep.Items) == 0 {
-		t.Error("nothing failed")
-	}
+	items := want(t, rep, map[string]runner.Outcome{"octo/r": runner.Failed})
+	contains(t, "problem", items["octo/r"].Problem.String(), w.dir, "see that the store can be written to")
 }

@@ -54,7 +54,7 @@ type listing struct {
 	client *gh.Client
 	config *Config
 	warn   func(runner.Problem)
-	login  string // whose the token is; "" for an app or without a token
+	self   *gh.User // whose the token is; nil for an app or without a token
 
 	found map[int64]repository
 }
@@ -69,7 +69,7 @@ func (l *listing) list(ctx context.Context) ([]repository, error) {
 		if err != nil {
 			return nil, problemOf("ask whose token this is", "", err)
 		}
-		l.login = u.GetLogin()
+		l.self = u
 	}
 	for _, owner := range l.config.Owners {
 		if err := l.owner(ctx, owner); err != nil {
@@ -111,7 +111,7 @@ func (l *listing) owner(ctx context.Context, owner string) error {
 	if u.GetType() == "Organization" {
 		return l.organization(ctx, u)
 	}
-	if strings.EqualFold(u.GetLogin(), l.login) {
+	if strings.EqualFold(u.GetLogin(), l.self.GetLogin()) {
 		return l.myself(ctx)
 	}
 	if err := l.pages(ctx, l.user(u.GetLogin())); err != nil {
@@ -137,14 +137,10 @@ func (l *listing) organization(ctx context.Context, u *gh.User) error {
 // myself lists the repositories of the token's own account. Only this listing
 // holds the private ones.
 func (l *listing) myself(ctx context.Context) error {
-	u, _, err := l.client.Users.Get(ctx, "")
-	if err != nil {
-		return err
-	}
 	if err := l.pages(ctx, l.own("owner")); err != nil {
 		return err
 	}
-	l.compare(u.GetLogin(), int64(u.GetPublicRepos())+u.GetOwnedPrivateRepos())
+	l.compare(l.self.GetLogin(), int64(l.self.GetPublicRepos())+l.self.GetOwnedPrivateRepos())
 	return nil
 }
 

@@ -70,7 +70,7 @@ func TestRateLimitsAreWaitedOut(t *testing.T) {
 // an hour has. None is sent in vain.
 func TestLimitUsedUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *githubtest.Options) { o.Limit, o.PerPage = 5, 1 })
+	w := newWorld(t, func(o *githubtest.Options) { o.Limit, o.PerPage = 4, 1 })
 	for _, n := range []string{"octo/a", "octo/b", "octo/c"} {
 		w.repo(n, gittest.Empty)
 	}
@@ -79,8 +79,8 @@ func TestLimitUsedUp(t *testing.T) {
 	if err == nil || w.clock.longest() < 50*time.Minute {
 		t.Fatalf("error %v after waits of %v", err, w.clock.slept)
 	}
-	if n := len(w.srv.Requests()); n != 5 {
-		t.Errorf("sent %d requests with 5 allowed", n)
+	if n := len(w.srv.Requests()); n != 4 {
+		t.Errorf("sent %d requests with 4 allowed", n)
 	}
 }
 

@@ -124,7 +124,7 @@ func (w *world) mustRun(c *Config) runner.JobReport {
 	return rep
 }
 
-// segments are the store's objects, as paths.
+// segments are the keys of the store's zips.
 func (w *world) segments() []string {
 	w.t.Helper()
 	var keys []string
@@ -132,7 +132,9 @@ func (w *world) segments() []string {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		keys = append(keys, o.Key)
+		if o.Key != "github/listing.json" {
+			keys = append(keys, o.Key)
+		}
 	}
 	return keys
 }

@@ -1,0 +1,182 @@
+package github
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"mayfly/internal/store"
+)
+
+// maxRemembered bounds what is kept of listings: pages beyond it are asked
+// for anew every time. About 700 repositories.
+const maxRemembered = 4 << 20
+
+// A memory keeps pages of listings between runs, so that the next run can ask
+// "only if it changed": such an answer does not count against the rate limit
+// (https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api).
+// It is an http.RoundTripper around the one that talks to GitHub. It is a
+// cache: without it, a run only takes more requests.
+type memory struct {
+	next http.RoundTripper
+	st   store.Store
+	key  string
+
+	mu      sync.Mutex
+	version store.ETag          // of the object in the store, "" when there is none
+	known   map[string]pageKept // by URL
+	used    map[string]pageKept // those of this run
+	changed bool
+}
+
+// pageKept is one answer.
+type pageKept struct {
+	ETag string          `json:"etag"`
+	Link string          `json:"link,omitempty"`
+	Body json.RawMessage `json:"body"`
+}
+
+// remember reads what the last run kept. What cannot be read is forgotten.
+func remember(ctx context.Context, next http.RoundTripper, st store.Store, key string) (*memory, error) {
+	m := &memory{next: next, st: st, key: key, known: map[string]pageKept{}, used: map[string]pageKept{}}
+	r, o, err := st.Open(ctx, key, 0, -1)
+	if errors.Is(err, store.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return m, fmt.Errorf("read %s: %w", st.URL(key), err)
+	}
+	defer r.Close()
+	m.version = o.ETag
+	b, err := io.ReadAll(io.LimitReader(r, 2*maxRemembered))
+	if err == nil {
+		err = json.Unmarshal(b, &m.known)
+	}
+	if err != nil {
+		m.known = map[string]pageKept{}
+		return m, fmt.Errorf("read %s: %w", st.URL(key), err)
+	}
+	return m, nil
+}
+
+// RoundTrip asks whether the answer is still what it was, and if so gives that.
+func (m *memory) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodGet {
+		return m.next.RoundTrip(req)
+	}
+	url := req.URL.String()
+	m.mu.Lock()
+	kept, ok := m.known[url]
+	m.mu.Unlock()
+	if ok {
+		req = req.Clone(req.Context())
+		req.Header.Set("If-None-Match", kept.ETag)
+	}
+	resp, err := m.next.RoundTrip(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case ok && resp.StatusCode == http.StatusNotModified:
+		resp.Body.Close()
+		m.keep(url, kept, false)
+		return kept.answer(resp), nil
+	case resp.StatusCode == http.StatusOK && resp.Header.Get("ETag") != "":
+		return resp, m.take(url, resp)
+	}
+	return resp, nil
+}
+
+// answer makes the kept page the answer to the request.
+func (p pageKept) answer(resp *http.Response) *http.Response {
+	resp.StatusCode, resp.Status = http.StatusOK, "200 OK"
+	resp.Header.Set("Content-Type", "application/json; charset=utf-8")
+	resp.Header.Set("Content-Length", strconv.Itoa(len(p.Body)))
+	if p.Link != "" {
+		resp.Header.Set("Link", p.Link)
+	}
+	resp.ContentLength = int64(len(p.Body))
+	resp.Body = io.NopCloser(bytes.NewReader(p.Body))
+	return resp
+}
+
+// take keeps an answer, without what must not lie in the store.
+func (m *memory) take(url string, resp *http.Response) error {
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(b))
+	body, err := withoutCredentials(b)
+	if err != nil {
+		return err
+	}
+	m.keep(url, pageKept{resp.Header.Get("ETag"), resp.Header.Get("Link"), body}, true)
+	return nil
+}
+
+func (m *memory) keep(url string, p pageKept, isNew bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	size := len(p.Body)
+	for _, u := range m.used {
+		size += len(u.Body)
+	}
+	if size > maxRemembered {
+		return
+	}
+	m.used[url] = p
+	m.changed = m.changed || isNew
+}
+
+// withoutCredentials drops temp_clone_token, which reads a private repository.
+func withoutCredentials(b []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	drop(v)
+	return json.Marshal(v)
+}
+
+func drop(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			drop(e)
+		}
+	case map[string]any:
+		delete(v, "temp_clone_token")
+		for _, e := range v {
+			drop(e)
+		}
+	}
+}
+
+// save keeps this run's pages for the next. A run that saved meanwhile wins.
+func (m *memory) save(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.changed && len(m.used) == len(m.known) {
+		return nil
+	}
+	b, err := json.Marshal(m.used)
+	if err != nil {
+		return err
+	}
+	_, err = m.st.Put(ctx, m.key, b, m.version)
+	if errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", m.st.URL(m.key), err)
+	}
+	return nil
+}

@@ -11,8 +11,8 @@ import (
 )
 
 // forms are all the texts in which plain may stand: as it is, escaped for
-// JSON, Go, shells, URLs and HTML, in hex, and in base64 together with
-// whatever comes before and after it.
+// JSON, Go, shells and URLs, in hex, and in base64 together with whatever
+// comes before and after it.
 func forms(plain string) []string {
 	out := []string{
 		plain,

@@ -150,4 +150,3 @@ func (d *Decoder) symbol(lit *litTable, dist *distTable) (state, error) {
 	d.out += length
 	return more, nil
 }
-

@@ -1,14 +1,18 @@
 package github
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"mayfly/internal/githubtest"
 	"mayfly/internal/gittest"
+	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
@@ -183,6 +187,9 @@ func TestWiki(t *testing.T) {
 			if got := w.entry("octo/r", "wiki.bundle") != ""; got != tt.kept {
 				t.Errorf("the wiki is in the segment: %v, want %v", got, tt.kept)
 			}
+			if !tt.kept {
+				contains(t, "RESTORE.txt", w.entry("octo/r", "RESTORE.txt"), "The wiki is not in this archive")
+			}
 			if tt.says != "" {
 				contains(t, "problem", items["octo/r"].Problem.String(), "back up the wiki of", tt.says)
 			}
@@ -292,4 +299,92 @@ func TestStoreThatCannotBeWritten(t *testing.T) {
 	}
 	items := want(t, rep, map[string]runner.Outcome{"octo/r": runner.Failed})
 	contains(t, "problem", items["octo/r"].Problem.String(), w.dir, "see that the store can be written to")
+}
+
+// A fullStore takes so many bytes of every segment and no more.
+type fullStore struct {
+	store.Store
+	room int
+}
+
+type fullWriter struct {
+	store.Writer
+	room int
+}
+
+var errNoRoom = errors.New("no space left on device")
+
+func (s fullStore) Create(ctx context.Context, key string) (store.Writer, error) {
+	if s.room < 0 {
+		return nil, errNoRoom
+	}
+	w, err := s.Store.Create(ctx, key)
+	return &fullWriter{w, s.room}, err
+}
+
+func (w *fullWriter) Write(p []byte) (int, error) {
+	if w.room -= len(p); w.room < 0 {
+		return 0, errNoRoom
+	}
+	return w.Writer.Write(p)
+}
+
+func TestFullStore(t *testing.T) {
+	t.Parallel()
+	for _, room := range []int{-1, 0, 100, 2000} {
+		w := newWorld(t)
+		w.repo("octo/r", gittest.Normal)
+		w.repo("octo/r.wiki", gittest.Wiki)
+		w.st = fullStore{w.st, room}
+		items := want(t, w.mustRun(w.config()), map[string]runner.Outcome{"octo/r": runner.Failed})
+		contains(t, "problem", items["octo/r"].Problem.String(), "no space left", "see that the store can be written to")
+		if keys := w.segments(); len(keys) > 0 {
+			t.Errorf("room %d: the store holds %v", room, keys)
+		}
+		if n := len(w.srv.Git.Requests()); n > 4 {
+			t.Errorf("room %d: %d requests to the git server: a full store is not the server's fault", room, n)
+		}
+	}
+}
+
+// A shyStore drops the first writes.
+type shyStore struct {
+	store.Store
+	drops *atomic.Int32
+}
+
+type shyWriter struct {
+	store.Writer
+	drops *atomic.Int32
+}
+
+func (s shyStore) Create(ctx context.Context, key string) (store.Writer, error) {
+	w, err := s.Store.Create(ctx, key)
+	return &shyWriter{w, s.drops}, err
+}
+
+func (w *shyWriter) Commit() (store.Object, error) {
+	if w.drops.Add(-1) >= 0 {
+		return store.Object{}, store.ErrAgain
+	}
+	return w.Writer.Commit()
+}
+
+// TestDroppedWrite: a write that the store dropped begins again with a new
+// pack, as no two packs are alike; but not for ever.
+func TestDroppedWrite(t *testing.T) {
+	t.Parallel()
+	for drops, outcome := range map[int32]runner.Outcome{2: runner.Changed, 3: runner.Failed} {
+		w := newWorld(t)
+		w.repo("octo/r", gittest.Normal)
+		left := &atomic.Int32{}
+		left.Store(drops)
+		w.st = shyStore{w.st, left}
+		items := want(t, w.mustRun(w.config()), map[string]runner.Outcome{"octo/r": outcome})
+		if outcome == runner.Changed {
+			w.restored("octo/r", "repo.bundle", "octo/r")
+		} else if items["octo/r"].Problem == nil || len(w.segments()) > 0 {
+			t.Errorf("problem %v, store %v", items["octo/r"].Problem, w.segments())
+		}
+	}
 }

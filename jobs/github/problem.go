@@ -54,6 +54,8 @@ func reasonAndFix(err error) (reason, fix string) {
 		return limit.Error(), fixLimit
 	case errors.As(err, &token):
 		return token.Error(), "check the app's id, installation and key"
+	case errors.Is(err, store.ErrAgain):
+		return err.Error(), fixStore
 	case errors.As(err, &git):
 		return ofGit(git)
 	case errors.As(err, &primary), errors.As(err, &second):

@@ -12,6 +12,7 @@ import (
 
 	"mayfly/internal/archive"
 	"mayfly/internal/gitwire"
+	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
@@ -32,10 +33,16 @@ func (j *job) backUp(ctx context.Context, r repository, it *runner.Item) (runner
 	if r.size > 0 {
 		it.Expect(r.size)
 	}
-	wiki := r.hasWiki && on(j.config.Wiki)
+	noWiki := "" // why the wiki is not wanted
+	switch {
+	case !on(j.config.Wiki):
+		noWiki = "it was not asked for"
+	case !r.hasWiki:
+		noWiki = "wikis are switched off for this repository"
+	}
 	var wikiProblem *runner.Problem
 	for try := 1; ; try++ {
-		outcome, err := j.attempt(ctx, r, it, wiki)
+		outcome, err := j.attempt(ctx, r, it, noWiki)
 		if err == nil {
 			if wikiProblem != nil {
 				return runner.Partial, wikiProblem
@@ -51,7 +58,8 @@ func (j *job) backUp(ctx context.Context, r repository, it *runner.Item) (runner
 				return runner.Failed, problemOf("back up", r.fullName(), err)
 			}
 			// Better the repository without its wiki than neither.
-			wikiProblem, wiki, try = problemOf("back up the wiki of", r.fullName(), w.err), false, 0
+			wikiProblem = problemOf("back up the wiki of", r.fullName(), w.err)
+			noWiki, try = j.env.Redact(wikiProblem.Reason), 0
 			continue
 		}
 		j.rec.Log().Info("starting again", "repository", r.fullName(), "try", try+1, "why", j.env.Redact(err.Error()))
@@ -64,7 +72,12 @@ func (j *job) backUp(ctx context.Context, r repository, it *runner.Item) (runner
 // passes reports whether another try is worth it.
 func passes(err error, try int) bool {
 	var e *gitwire.Error
-	if !errors.As(err, &e) || try >= itemTries {
+	switch {
+	case try >= itemTries:
+		return false
+	case errors.Is(err, store.ErrAgain):
+		return true
+	case !errors.As(err, &e):
 		return false
 	}
 	switch e.Kind {
@@ -76,8 +89,9 @@ func passes(err error, try int) bool {
 	return false
 }
 
-// attempt fetches the repository, and its wiki if asked for, into one segment.
-func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, wiki bool) (runner.Outcome, error) {
+// attempt fetches the repository into one segment, and its wiki unless noWiki
+// says why not.
+func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, noWiki string) (runner.Outcome, error) {
 	ctx, cancel := context.WithCancel(ctx) // frees what a failed request leaves open
 	defer cancel()
 	r, ad, err := j.advertised(ctx, r)
@@ -85,18 +99,13 @@ func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, wiki b
 		return "", err
 	}
 	var wikiAd *gitwire.Advertisement
-	if wiki {
+	if noWiki == "" {
 		if wikiAd, err = j.wiki(ctx, r); err != nil {
 			return "", err
 		}
+		noWiki = "nobody has written it"
 	}
-	w, err := archive.Create(ctx, j.env.Store, archive.Key(j.env.Prefix, r.owner, r.name, j.env.Start, 0, false), archive.Options{
-		Identity:  archive.Identity{Host: j.at.git.Host, ID: r.id, Owner: r.owner, Name: r.name},
-		Created:   j.env.Start,
-		RunID:     j.env.RunID,
-		Version:   j.env.Version,
-		Selection: archive.Selection{Pull: j.config.PullRequests, Wiki: on(j.config.Wiki)},
-	})
+	w, err := archive.Create(ctx, j.env.Store, archive.Key(j.env.Prefix, r.owner, r.name, j.env.Start, 0, false), j.options(r))
 	if err != nil {
 		return "", err
 	}
@@ -108,10 +117,13 @@ func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, wiki b
 	if err := j.part(ctx, w, archive.Repo, ad, it); err != nil {
 		return "", err
 	}
-	if wikiAd != nil {
-		if err := j.part(ctx, w, archive.Wiki, wikiAd, it); err != nil {
-			return "", ofWiki(err)
-		}
+	if wikiAd == nil {
+		err = w.Absent(archive.Wiki, noWiki)
+	} else {
+		err = ofWiki(j.part(ctx, w, archive.Wiki, wikiAd, it))
+	}
+	if err != nil {
+		return "", err
 	}
 	if err := w.Metadata("repository", r.metadata); err != nil {
 		return "", err
@@ -125,6 +137,16 @@ func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, wiki b
 		return runner.Empty, nil
 	}
 	return runner.Changed, nil
+}
+
+func (j *job) options(r repository) archive.Options {
+	return archive.Options{
+		Identity:  archive.Identity{Host: j.at.git.Host, ID: r.id, Owner: r.owner, Name: r.name},
+		Created:   j.env.Start,
+		RunID:     j.env.RunID,
+		Version:   j.env.Version,
+		Selection: archive.Selection{Pull: j.config.PullRequests, Wiki: on(j.config.Wiki)},
+	}
 }
 
 // ofWiki marks what the git server did to the wiki; a failure of the store is

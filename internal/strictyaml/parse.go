@@ -172,6 +172,7 @@ var hints = []struct{ part, what, fix string }{
 	{"sequence end token", "the bracket is not closed", `add "]"`},
 	{"',' or ']'", "the bracket is not closed", `add "]" or a comma`},
 	{"',' or '}'", "the brace is not closed", `add "}" or a comma`},
+	{"unexpected key name", "this is not a key and its value", `write "key: value", with a space after the colon`},
 	{"unknown escape", "", `use single quotes, or write "\\" for a backslash`},
 	{"block sequence entries", "a list is not expected here", "begin it on the next line, indented"},
 }

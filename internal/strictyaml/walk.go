@@ -159,10 +159,25 @@ func (w *walker) unknown(path, key string, at place, fs []field) string {
 	if near != "" {
 		fix = fmt.Sprintf("did you mean %q?", near)
 		at.hideValue = w.doc.masks.names[near]
+	} else if k := w.kindWith(key, fs); k != "" {
+		fix = fmt.Sprintf("it belongs to %s: indent it below that", k)
 	}
 	w.doc.places[path] = at
 	w.doc.add(at, path, "unknown key", fix)
 	return near
+}
+
+// kindWith is the kind that has such a key, when this is where kinds stand.
+func (w *walker) kindWith(key string, fs []field) string {
+	if findOneof(fs) == nil {
+		return ""
+	}
+	for _, k := range w.opts.KindNames {
+		if t := reflect.TypeOf(w.opts.Kinds(k)).Elem(); find(fields(t), key) != nil {
+			return k
+		}
+	}
+	return ""
 }
 
 // mapping decodes a mapping with free keys.

@@ -18,6 +18,7 @@ const (
 	storeTime   = 12 * time.Second
 	publishTime = 15 * time.Second
 	releaseTime = 8 * time.Second
+	textTime    = 5 * time.Second // to put the report into words, on a slow machine
 	graceTime   = 1 * time.Second
 	endTime     = 5 * time.Minute // the ladder has its own bounds
 )
@@ -80,7 +81,7 @@ func (r *run) refuse(ctx context.Context, why error) {
 func (r *run) publish(ctx context.Context) {
 	rep := r.report
 	var subject, body string
-	err := r.step(ctx, "write the mail", graceTime, func(context.Context) error {
+	err := r.step(ctx, "write the mail", textTime, func(context.Context) error {
 		subject, body = rep.Subject(), rep.Mail(r.tail.parts())
 		return nil
 	})
@@ -102,7 +103,7 @@ func (r *run) putReport(ctx context.Context, old [2]store.ETag) ([2]store.ETag, 
 	etags := old
 	var js []byte
 	var text string
-	err := r.step(ctx, "write the report", graceTime, func(context.Context) (err error) {
+	err := r.step(ctx, "write the report", textTime, func(context.Context) (err error) {
 		text = r.report.Text()
 		js, err = r.report.JSON()
 		return err
@@ -141,7 +142,7 @@ func (r *run) release(ctx context.Context) {
 
 // print puts the report on the console.
 func (r *run) print() {
-	err := r.step(context.Background(), "print the report", graceTime, func(context.Context) error {
+	err := r.step(context.Background(), "print the report", textTime, func(context.Context) error {
 		_, err := io.WriteString(r.Out, r.Redact(r.report.Text()))
 		return err
 	})

@@ -64,6 +64,7 @@ func FormatCount(n int, unit string) string {
 // OneLine makes outside text one printable line of at most limit bytes. What a
 // mail reader or a terminal could act on is replaced, and invalid UTF-8 too.
 func OneLine(s string, limit int) string {
+	s = cutText(s, 8*limit) // no work for what is cut off anyway
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

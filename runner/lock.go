@@ -89,8 +89,9 @@ func acquire(ctx context.Context, st store.Store, mine Holder, wait bool, log *s
 		}
 		last = held
 		log.Info("waiting for the lock", KeyHolder, held.Holder.Run, KeyHost, held.Holder.Host, KeyLeft, held.Left)
-		// When ctx ends meanwhile, the next try says so.
-		_ = sleep(ctx, min(max(held.Left, time.Second), lockPoll))
+		if sleep(ctx, min(max(held.Left, time.Second), lockPoll)) != nil {
+			return nil, fmt.Errorf("%w; %s", held, causeOf(ctx))
+		}
 	}
 }
 

@@ -111,6 +111,9 @@ func (r *Report) sums() []string {
 	var parts []string
 	t, units, total := tally{}, []string{}, map[string]int{}
 	for _, jr := range r.Jobs {
+		if jr.items() == 0 && jr.Expected < 0 {
+			continue // nothing is known
+		}
 		unit := jr.unit()
 		if _, seen := total[unit]; !seen {
 			units = append(units, unit)
@@ -185,7 +188,7 @@ func (jr JobReport) ages(now time.Time, stale time.Duration) ages {
 		}
 		age := now.Sub(it.LastGood)
 		if stale > 0 && age > stale {
-			a.stale = append(a.stale, fmt.Sprintf("%s (%s)", OneLine(it.Name, 120), FormatDuration(age)))
+			a.stale = append(a.stale, cutText(it.Name, 100)+" ("+FormatDuration(age)+")")
 		}
 		if it.Outcome != Skipped && (a.oldest.IsZero() || it.LastGood.Before(a.oldest)) {
 			a.oldest, a.oldestName = it.LastGood, it.Name

@@ -23,12 +23,16 @@ const (
 func (r *Report) Text() string {
 	var b strings.Builder
 	r.head(&b)
+	wide := 9
+	for _, jr := range r.Jobs[:min(len(r.Jobs), jobsShown)] {
+		wide = max(wide, min(len(OneLine(jr.Name, 60)), 24)+1)
+	}
 	for i, jr := range r.Jobs {
 		if i == jobsShown {
 			fmt.Fprintf(&b, "and %d more jobs in report.json\n", len(r.Jobs)-i)
 			break
 		}
-		r.job(&b, jr)
+		r.job(&b, jr, wide)
 	}
 	r.problemLines(&b)
 	r.foot(&b)
@@ -103,18 +107,14 @@ func (r *Report) jobsVerdict() Verdict {
 	return v
 }
 
-// job is the line of one job and what is said about its backups' ages.
-func (r *Report) job(b *strings.Builder, jr JobReport) {
+// job is the line of one job and what is said about its backups' ages; wide is
+// the column of names.
+func (r *Report) job(b *strings.Builder, jr JobReport, wide int) {
 	name := OneLine(jr.Name, 60)
-	wide := 9
-	for _, j := range r.Jobs {
-		wide = max(wide, min(len(OneLine(j.Name, 60)), 24)+1)
-	}
 	indent := strings.Repeat(" ", wide)
 	t := tallyOf(jr.Items)
-	var read, wrote int64
+	var wrote int64
 	for _, it := range jr.Items {
-		read += it.Read
 		wrote += it.Wrote
 	}
 	fmt.Fprintf(b, "%-*s", wide, name)

@@ -13,7 +13,7 @@ import (
 
 const (
 	stopTime   = 20 * time.Second // a job's, from its context's end to its return
-	finishTime = 75 * time.Second // for all of finish
+	finishTime = 90 * time.Second // for all of finish
 	startTime  = time.Minute      // to take a free lock
 )
 

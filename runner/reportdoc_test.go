@@ -1,0 +1,50 @@
+package runner
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Every field of the files that programs read is described.
+func TestReportIsDocumented(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../docs/report.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := jsonFields(reflect.TypeFor[Report](), map[string]bool{})
+	for f := range jsonFields(reflect.TypeFor[Started](), map[string]bool{}) {
+		fields[f] = true
+	}
+	if len(fields) < 30 {
+		t.Fatalf("only %d fields found", len(fields))
+	}
+	for f := range fields {
+		if !strings.Contains(string(b), "`"+f+"`") {
+			t.Errorf("docs/report.md does not describe %s", f)
+		}
+	}
+}
+
+func jsonFields(typ reflect.Type, found map[string]bool) map[string]bool {
+	switch typ.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return jsonFields(typ.Elem(), found)
+	case reflect.Struct:
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "" || name == "-" {
+				continue
+			}
+			found[name] = true
+			if f.Type != reflect.TypeFor[time.Time]() {
+				jsonFields(f.Type, found)
+			}
+		}
+	}
+	return found
+}

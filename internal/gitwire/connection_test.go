@@ -63,7 +63,7 @@ func TestCallsLeaveNothingOpen(t *testing.T) {
 func TestConnectionIsReused(t *testing.T) {
 	t.Parallel()
 	s := gittest.New(t.TempDir())
-	if err := gittest.Repo(s.Dir("acme/site"), gittest.Normal); err != nil {
+	if err := gittest.Big(s.Dir("acme/site"), 300_000, 1); err != nil {
 		t.Fatal(err)
 	}
 	var opened atomic.Int32

@@ -45,7 +45,7 @@ func (r *run) finish(ctx context.Context, jobs context.Context) {
 	}
 	r.log.Info("run ended: " + string(rep.Verdict))
 	if err := r.step(ctx, "write the log", logTime, r.logs.close); err != nil {
-		r.problem(VerdictComplete, "write the log", err, "the console has all of it")
+		r.problem(VerdictComplete, "write the log", err, "the log in the store is not whole; this report is")
 	}
 	rep.redact(r.Redact)
 	if r.Publisher != nil {
@@ -92,7 +92,7 @@ func (r *run) publish(ctx context.Context) {
 	}
 	if err != nil {
 		rep.Published = PublishedFailed
-		r.problem(VerdictFailed, "publish the report", err, "nobody was told; the report is in the store and on the console")
+		r.problem(VerdictFailed, "publish the report", err, "nobody got this report: check the topic and the permission to publish to it")
 		return
 	}
 	rep.Published = PublishedSent

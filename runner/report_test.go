@@ -87,7 +87,7 @@ func TestReportGolden(t *testing.T) {
 	t.Parallel()
 	unsent := completeReport()
 	unsent.Published, unsent.Verdict = PublishedFailed, VerdictFailed
-	unsent.Problems = []Problem{{Doing: "publish the report", Reason: "sns:Publish arn:aws:sns:eu-west-1:1:x: it does not exist", Fix: "nobody was told; the report is in the store and on the console"}}
+	unsent.Problems = []Problem{{Doing: "publish the report", Reason: "sns:Publish arn:aws:sns:eu-west-1:1:x: it does not exist", Fix: "nobody got this report: check the topic and the permission to publish to it"}}
 	for name, r := range map[string]*Report{
 		"complete": completeReport(), "partial": partialReport(), "interrupted": interruptedReport(), "unsent": unsent,
 	} {

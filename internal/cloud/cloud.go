@@ -27,8 +27,7 @@ const (
 	attempts    = 5
 	maxBackoff  = 10 * time.Second
 	connectTime = 5 * time.Second
-	// S3 may think for a while before it answers a completed upload; the
-	// caller's context bounds what is shorter.
+	// The caller's context bounds what is shorter.
 	answerTime = 60 * time.Second
 	// noRegion stands in where a region is part of the signature only: servers
 	// other than AWS take this one.
@@ -95,7 +94,7 @@ func (c *Cloud) metadata() *imds.Client {
 func (c *Cloud) options(meta *imds.Client) []func(*config.LoadOptions) error {
 	client := c.o.HTTPClient
 	if client == nil {
-		client = boundedClient()
+		client = boundedClient(answerTime)
 	}
 	opts := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
@@ -159,12 +158,14 @@ func (c *Cloud) newRetryer() aws.Retryer {
 	})
 }
 
-func boundedClient() aws.HTTPClient {
+// boundedClient gives up on a connection that is not made, and on an answer
+// that does not begin within the time given; 0 is for ever.
+func boundedClient(answer time.Duration) aws.HTTPClient {
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTime }).
 		WithTransportOptions(func(t *http.Transport) {
 			t.TLSHandshakeTimeout = connectTime
-			t.ResponseHeaderTimeout = answerTime
+			t.ResponseHeaderTimeout = answer
 			t.MaxIdleConnsPerHost = 16
 		})
 }

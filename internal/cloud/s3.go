@@ -26,6 +26,11 @@ func (c *Cloud) S3(o S3Options) (*s3.Client, error) {
 		return nil, err
 	}
 	return s3.NewFromConfig(c.cfg, func(so *s3.Options) {
+		if c.o.HTTPClient == nil {
+			// The store bounds each try by what it asks for: completing an
+			// upload may take minutes, the rest must not.
+			so.HTTPClient = boundedClient(0)
+		}
 		so.Region = region
 		so.BaseEndpoint = endpoint
 		so.UsePathStyle = endpoint != nil

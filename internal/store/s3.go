@@ -40,7 +40,7 @@ type S3Options struct {
 	// an object may so have 244 GiB.
 	MaxParts int
 	// Timeout bounds one try of one request, on top of what its bytes need at
-	// 64 KiB/s. 0 means 30 s.
+	// 64 KiB/s; completing an upload may take 20 times as long. 0 means 30 s.
 	Timeout time.Duration
 }
 
@@ -100,7 +100,16 @@ func (s *S3) full(key string) string {
 // call sets what every request has in common: a limit for each try that knows
 // how many bytes travel.
 func (s *S3) call(bytes int64, streams bool) func(*s3.Options) {
-	limit := s.o.Timeout + time.Duration(bytes)*time.Second/slowest
+	return s.within(s.o.Timeout+time.Duration(bytes)*time.Second/slowest, streams)
+}
+
+// slowCall is for the completion of an upload, which takes S3 several minutes
+// where there are many parts, and other servers as long as copying all of
+// them (S3 API reference, CompleteMultipartUpload). A second try while the
+// first is at work would fail.
+func (s *S3) slowCall() func(*s3.Options) { return s.within(20*s.o.Timeout, false) }
+
+func (s *S3) within(limit time.Duration, streams bool) func(*s3.Options) {
 	return func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions[:len(o.APIOptions):len(o.APIOptions)], attempt{limit, streams}.add)
 		o.DisableLogOutputChecksumValidationSkipped = true

@@ -361,3 +361,18 @@ func TestServerWithOtherChecksums(t *testing.T) {
 		t.Errorf("%d uploads begun, want 3: one to find out", n)
 	}
 }
+
+// A server that copies all parts takes its time to complete an upload. A
+// second try meanwhile made versitygw fail a repository of 4.5 GiB.
+func TestCompletionMayTakeLong(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	srv.Fault = on("CompleteMultipartUpload", always, s3test.Fault{Delay: 600 * time.Millisecond})
+	st, _ := newS3(t, srv, store.S3Options{Timeout: 100 * time.Millisecond})
+	if _, err := storetest.Write(t.Context(), st, "k", storetest.Bytes(2*smallPart+1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := srv.Count("CompleteMultipartUpload"); n != 1 {
+		t.Errorf("completion was tried %d times, not once", n)
+	}
+}

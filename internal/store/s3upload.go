@@ -106,7 +106,7 @@ func (w *s3Writer) complete() (Object, error) {
 		Bucket: &s.bucket, Key: aws.String(s.full(w.key)), UploadId: &w.uploadID, IfNoneMatch: aws.String("*"),
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: w.sent},
 	}
-	opts := []func(*s3.Options){s.call(w.size/1024, false)}
+	opts := []func(*s3.Options){s.slowCall()}
 	if w.checked {
 		in.ChecksumCRC32C, in.ChecksumType = aws.String(sum64(w.sum)), types.ChecksumTypeFullObject
 	} else {

@@ -1,0 +1,135 @@
+// Bench runs mayfly side by side with what a user would run instead, on the
+// same local servers, in one run, and writes the table that stands in
+// bench/README.md. See make bench.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var b bench
+	flag.StringVar(&b.mayfly, "mayfly", "bin/mayfly", "the mayfly `binary`")
+	flag.StringVar(&b.repos, "repos", "", "a `directory` of git repositories of 10 to 300 MB (default: generated ones)")
+	flag.StringVar(&b.table, "table", "bench/README.md", "write the table into this `file`")
+	flag.IntVar(&b.rounds, "rounds", 3, "run each contender so often and keep its best")
+	flag.Parse()
+	if err := b.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// A bench is one run of all measurements.
+type bench struct {
+	mayfly, repos, table string
+	rounds               int
+
+	dir    string // scratch space, removed at the end
+	served string // DIR/OWNER/NAME.git
+	names  []string
+	srv    *servers
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
+	if b.mayfly, err = filepath.Abs(b.mayfly); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "mayfly-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	b.served = filepath.Join(b.dir, "served")
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	if b.srv, err = startServers(ctx, b.dir, b.served); err != nil {
+		return err
+	}
+	defer b.srv.close()
+
+	var t table
+	if err := b.first(ctx, &t); err != nil {
+		return err
+	}
+	if err := b.memory(ctx, &t); err != nil {
+		return err
+	}
+	if err := b.startTime(ctx, &t); err != nil {
+		return err
+	}
+	text := t.markdown(b.describe(ctx))
+	fmt.Print(text)
+	return writeTable(b.table, text)
+}
+
+// prepare fills the folder that is served: owner "first" has what the first
+// comparison backs up, "large" four large repositories and "huge" one of over
+// 4 GiB.
+func (b *bench) prepare(ctx context.Context) error {
+	if b.repos == "" {
+		for i, mb := range []int{10, 20, 40, 80, 200} {
+			name := fmt.Sprintf("generated-%d", mb)
+			say("generate %s, %d MB", name, mb)
+			if err := generate(ctx, bare(b.served, "first", name), mb, uint64(i+1)); err != nil {
+				return err
+			}
+			b.names = append(b.names, name)
+		}
+		return b.large(ctx)
+	}
+	dirs, err := repositories(b.repos)
+	if err != nil {
+		return err
+	}
+	for name, dir := range dirs {
+		say("mirror %s", name)
+		if err := mirror(ctx, dir, bare(b.served, "first", name)); err != nil {
+			return err
+		}
+		b.names = append(b.names, name)
+	}
+	return b.large(ctx)
+}
+
+// large makes the repositories of the memory runs.
+func (b *bench) large(ctx context.Context) error {
+	biggest, most := "", int64(0)
+	for _, name := range b.names {
+		n, err := size(bare(b.served, "first", name))
+		if err != nil {
+			return err
+		}
+		if n > most {
+			biggest, most = name, n
+		}
+	}
+	for i := range 4 {
+		to := bare(b.served, "large", fmt.Sprintf("copy-%d", i+1))
+		if most >= 240<<20 {
+			if err := git(ctx, "", "clone", "-q", "--mirror", bare(b.served, "first", biggest), to); err != nil {
+				return err
+			}
+			continue
+		}
+		say("generate a large repository, 260 MB")
+		if err := randomBlobs(to, 260<<20, uint64(i+1)); err != nil {
+			return err
+		}
+	}
+	say("generate a repository of 4.5 GiB")
+	return randomBlobs(bare(b.served, "huge", "huge"), 4608<<20, 9)
+}
+
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, strings.TrimSuffix(format, "\n")+"\n", args...)
+}

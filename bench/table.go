@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A row is what one contender cost in one comparison.
+type row struct {
+	name string
+	sample
+	stored int64 // bytes in the bucket afterwards
+}
+
+// A table collects the results as Markdown.
+type table struct {
+	b      strings.Builder
+	starts []string
+}
+
+// compare writes rows and their ratios to A.
+func (t *table) compare(title string, a row, others ...row) {
+	fmt.Fprintf(&t.b, "### %s\n\n", strings.ToUpper(title[:1])+title[1:])
+	t.b.WriteString("| | wall s | CPU s | peak memory MB | disk MB | stored MB | wall / A | CPU / A | memory / A | stored / A |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range append([]row{a}, others...) {
+		fmt.Fprintf(&t.b, "| %s | %.2f | %.2f | %.1f | %.1f | %.1f | %.2f | %.2f | %.2f | %.2f |\n",
+			r.name, r.wall.Seconds(), r.cpu.Seconds(), mb(r.peakRSS), mb(r.disk), mb(r.stored),
+			r.wall.Seconds()/a.wall.Seconds(), r.cpu.Seconds()/a.cpu.Seconds(),
+			float64(r.peakRSS)/float64(a.peakRSS), float64(r.stored)/float64(a.stored))
+	}
+	t.b.WriteString("\n")
+}
+
+// alone writes a row that has no counterpart.
+func (t *table) alone(title string, r row) {
+	fmt.Fprintf(&t.b, "%s: %.1f s, %.1f s CPU, peak memory %.1f MiB, %d bytes on disk, %.0f MB stored (%.0f MB/s).\n\n",
+		strings.ToUpper(title[:1])+title[1:], r.wall.Seconds(), r.cpu.Seconds(), float64(r.peakRSS)/(1<<20), r.disk+r.written, mb(r.stored), mb(r.stored)/r.wall.Seconds())
+}
+
+func (t *table) markdown(about string) string {
+	return about + t.b.String() + "Start to end, median of 21: " + strings.Join(t.starts, ", ") + ".\n"
+}
+
+// describe says when, where and with what this was measured.
+func (b *bench) describe(ctx context.Context) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "Measured %s on %s, %d cores, %s; %s.\n\n", time.Now().UTC().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.GOARCH,
+		strings.Join([]string{
+			output(ctx, b.mayfly, "version"), output(ctx, "git", "--version"), output(ctx, "aws", "--version"),
+			output(ctx, "sh", "-c", "zip -v | sed -n 's/^This is \\(Zip [0-9.]*\\).*/\\1/p'"),
+			output(ctx, "sh", "-c", "versitygw --version | head -1"),
+		}, ", "))
+	s.WriteString("Repositories: ")
+	for i, name := range b.names {
+		dir := bare(b.served, "first", name)
+		n, _ := size(filepath.Join(dir, "objects")) // only for show
+		if i > 0 {
+			s.WriteString(", ")
+		}
+		fmt.Fprintf(&s, "%s at %s (%.0f MB packed)", name, output(ctx, "git", "-C", dir, "rev-parse", "--short=12", "HEAD"), mb(n))
+	}
+	fmt.Fprintf(&s, ". Best of %d rounds.\n\n", b.rounds)
+	return s.String()
+}
+
+func output(ctx context.Context, name string, args ...string) string {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return name + " (version unknown)"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func cpuModel() string {
+	info, _ := os.ReadFile("/proc/cpuinfo") // only for show
+	for line := range strings.Lines(string(info)) {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+			return strings.TrimSpace(v)
+		}
+	}
+	return "an unknown CPU"
+}
+
+func mb(n int64) float64 { return float64(n) / 1e6 }
+
+const tableMark = "<!-- results -->\n"
+
+// writeTable replaces what stands behind the mark in the file.
+func writeTable(path, text string) error {
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	head, _, ok := strings.Cut(string(old), tableMark)
+	if !ok {
+		return fmt.Errorf("%s has no line %q to put the table behind", path, strings.TrimSpace(tableMark))
+	}
+	return os.WriteFile(path, []byte(head+tableMark+"\n"+text), 0o644)
+}

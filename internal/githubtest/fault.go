@@ -21,6 +21,7 @@ type Fault struct {
 	Header http.Header   // and these beside the usual
 	Body   string        // and this; "": GitHub's own for the status
 	Cut    bool          // half of the answer, then the connection breaks
+	Hang   bool          // half of the answer, then silence
 	Half   bool          // half of the answer, and it looks whole to HTTP
 	Void   bool          // an empty body, and it looks whole to HTTP
 }
@@ -74,10 +75,10 @@ func (s *Server) due(r *http.Request) *Fault {
 }
 
 // spoil applies the fault to an answer's body and returns what is sent, and
-// whether the connection breaks after it.
+// whether the rest never comes.
 func (f *Fault) spoil(body []byte) ([]byte, bool) {
 	switch {
-	case f.Cut:
+	case f.Cut, f.Hang:
 		return body[:len(body)/2], true
 	case f.Half:
 		return body[:len(body)/2], false

@@ -126,6 +126,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a answer, body []b
 	}
 	if unchanged {
 		h.Del("Content-Type")
+		h.Del("Link")
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -142,6 +143,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a answer, body []b
 	if breaks {
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			return
+		}
+		if f.Hang {
+			<-r.Context().Done()
 		}
 		panic(http.ErrAbortHandler)
 	}

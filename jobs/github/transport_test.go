@@ -130,21 +130,22 @@ func TestWaitBeyondDeadline(t *testing.T) {
 func TestAnswersThatPass(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]githubtest.Fault{
-		"500":                  {Status: 500},
-		"502 with a page":      {Status: 502, Body: "<html>bad gateway"},
-		"connection breaks":    {Cut: true},
-		"half an answer":       {Half: true},
-		"no answer":            {Void: true},
-		"not JSON":             {Status: 200, Body: "<html>sign in"},
-		"silence":              {Stall: true},
-		"503 with Retry-After": {Status: 503, Header: http.Header{"Retry-After": {"5"}}},
+		"500":                   {Status: 500},
+		"502 with a page":       {Status: 502, Body: "<html>bad gateway"},
+		"connection breaks":     {Cut: true},
+		"half an answer":        {Half: true},
+		"no answer":             {Void: true},
+		"not JSON":              {Status: 200, Body: "<html>sign in"},
+		"silence":               {Stall: true},
+		"silence in the middle": {Hang: true},
+		"503 with Retry-After":  {Status: 503, Header: http.Header{"Retry-After": {"5"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.repo("octo/a", gittest.Empty)
 			w.stall = 5 * time.Second
-			if f.Stall {
+			if f.Stall || f.Hang {
 				w.stall = 300 * time.Millisecond
 			}
 			f.Path, f.Times = "/user/repos", 2

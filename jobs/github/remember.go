@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"mayfly/internal/store"
@@ -38,7 +39,7 @@ type memory struct {
 // pageKept is one answer.
 type pageKept struct {
 	ETag string          `json:"etag"`
-	Link string          `json:"link,omitempty"`
+	Link string          `json:"link"`
 	Body json.RawMessage `json:"body"`
 }
 
@@ -86,18 +87,24 @@ func (m *memory) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body.Close()
 		m.keep(url, kept, false)
 		return kept.answer(resp), nil
-	case resp.StatusCode == http.StatusOK && resp.Header.Get("ETag") != "":
+	case resp.StatusCode == http.StatusOK && resp.Header.Get("ETag") != "" && hasNext(resp.Header.Get("Link")):
 		return resp, m.take(url, resp)
 	}
 	return resp, nil
 }
+
+// hasNext reports whether a Link header names a next page. Only such pages are
+// kept. Whether there is more after the last page stands in this header alone:
+// its body, and so its ETag, stays the same when another page begins behind
+// it, and what is on that one would be missed.
+func hasNext(link string) bool { return strings.Contains(link, `rel="next"`) }
 
 // answer makes the kept page the answer to the request.
 func (p pageKept) answer(resp *http.Response) *http.Response {
 	resp.StatusCode, resp.Status = http.StatusOK, "200 OK"
 	resp.Header.Set("Content-Type", "application/json; charset=utf-8")
 	resp.Header.Set("Content-Length", strconv.Itoa(len(p.Body)))
-	if p.Link != "" {
+	if resp.Header.Get("Link") == "" {
 		resp.Header.Set("Link", p.Link)
 	}
 	resp.ContentLength = int64(len(p.Body))

@@ -13,11 +13,12 @@ import (
 )
 
 // TestUnchangedListingIsFree lists the same account twice with requests for
-// once: GitHub does not count answers of 304.
+// once and a half: GitHub does not count answers of 304, and all pages but the
+// last are asked for in that way.
 func TestUnchangedListingIsFree(t *testing.T) {
 	t.Parallel()
 	const requests = 2 + 4 // whose token, the owner, four pages
-	w := newWorld(t, func(o *githubtest.Options) { o.PerPage, o.Limit = 1, requests+1 })
+	w := newWorld(t, func(o *githubtest.Options) { o.PerPage, o.Limit = 1, requests+3 })
 	names := []string{"octo/a", "octo/b", "octo/c", "octo/d"}
 	for _, n := range names {
 		w.repo(n, gittest.Empty)
@@ -35,8 +36,8 @@ func TestUnchangedListingIsFree(t *testing.T) {
 	}
 }
 
-// TestChangedListing: what is new on one page is seen, and a cache that was
-// damaged does no harm.
+// TestChangedListing: what begins a page behind the last one is seen although
+// that one stays as it is, and a cache that was damaged does no harm.
 func TestChangedListing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *githubtest.Options) { o.PerPage = 1 })

@@ -59,6 +59,24 @@ func TestDirBelowObject(t *testing.T) {
 	}
 }
 
+// A writer that fails below an object cleans up after itself, and leaves the
+// object alone.
+func TestDirBelowObjectKeepsIt(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"a/b", "a/b/c", "a/b/c/d"} {
+		d, _ := store.NewDir(t.TempDir())
+		if _, err := d.Put(t.Context(), "a", []byte("precious"), ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Create(t.Context(), key); err == nil {
+			t.Errorf("%s was created below an object", key)
+		}
+		if b, _, err := storetest.Read(t.Context(), d, "a"); err != nil || string(b) != "precious" {
+			t.Errorf("after a failed write of %s the object is %q, error %v", key, b, err)
+		}
+	}
+}
+
 // The store's own files are neither listed nor reachable, and a writer that
 // fails leaves not even its directory.
 func TestDirOwnFiles(t *testing.T) {

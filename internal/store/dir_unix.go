@@ -38,6 +38,9 @@ func syncDir(dir string) error {
 	return errors.Join(err, f.Close())
 }
 
+// rmdir removes dir if it is an empty directory, and nothing else.
+func rmdir(dir string) error { return syscall.Rmdir(dir) }
+
 func inode(fi fs.FileInfo) uint64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return uint64(st.Ino)

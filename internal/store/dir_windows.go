@@ -22,6 +22,15 @@ func tryLock(f *os.File) (bool, error) {
 // names.
 func syncDir(string) error { return nil }
 
+// rmdir removes dir if it is an empty directory, and nothing else.
+func rmdir(dir string) error {
+	p, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return err
+	}
+	return windows.RemoveDirectory(p)
+}
+
 func inode(fs.FileInfo) uint64 { return 0 }
 
 func isFull(err error) bool {

@@ -248,9 +248,11 @@ func mkdirs(dir string) error {
 	return syncDir(parent)
 }
 
-// prune removes directories below the root that have become empty.
+// prune removes directories below the root that have become empty. os.Remove
+// will not do: it takes a file as well, so an object on the way to a key that
+// could not be created.
 func (d *Dir) prune(dir string) {
-	for len(dir) > len(d.root) && os.Remove(dir) == nil {
+	for len(dir) > len(d.root) && rmdir(dir) == nil {
 		dir = filepath.Dir(dir)
 	}
 }

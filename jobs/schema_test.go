@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"mayfly/internal/strictyaml"
 	"mayfly/jobs"
 	"mayfly/runner"
 )
@@ -113,6 +115,24 @@ jobs:
       exclude: ["*/scratch-*"]
 `
 
+// What both the tags and the kind's own check refuse is one mistake, not two.
+func TestOneMistakeOnce(t *testing.T) {
+	t.Parallel()
+	for from, to := range map[string]string{
+		"      owners: [frostrubin]\n":          "",
+		"      owners: [frostrubin]":            "      owners: []",
+		"      exclude":                         "      parallel: 33\n      exclude",
+		"token: ssm:/onlinebackup/github-token": "app: {installation: 2, key: env:KEY}",
+		"exclude: [\"*/scratch-*\"]":            "parallel: -1",
+	} {
+		_, err := runner.Parse("f", []byte(strings.Replace(good, from, to, 1)), options())
+		ms, ok := errors.AsType[strictyaml.Mistakes](err)
+		if !ok || len(ms) != 1 {
+			t.Errorf("%q for %q: %d mistakes, want 1:\n%v", to, from, len(ms), err)
+		}
+	}
+}
+
 // The schema and the decoder agree on what is right and what is wrong.
 func TestSchemaAgreesWithDecoder(t *testing.T) {
 	t.Parallel()
@@ -154,6 +174,16 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 		{change("    github:\n", "    gitlab:\n"), false},
 		{change("      owners: [frostrubin]", "      owners: frostrubin"), false},
 		{change("      owners: [frostrubin]", "      owners: ['']"), false},
+		{change("      owners: [frostrubin]\n", ""), false},
+		{change("      owners: [frostrubin]", "      owners: []"), false},
+		{change("      exclude", "      parallel: 1\n      exclude"), true},
+		{change("      exclude", "      parallel: 32\n      exclude"), true},
+		{change("      exclude", "      parallel: 0\n      exclude"), false},
+		{change("      exclude", "      parallel: 33\n      exclude"), false},
+		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 0, installation: 2, key: env:KEY}\n"), false},
+		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 1, installation: -2, key: env:KEY}\n"), false},
+		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 1, key: env:KEY}\n"), false},
+		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 1, installation: 2}\n"), false},
 		{change("ssm:/onlinebackup/github-token", "ghp_0123456789abcdefghij"), false},
 		{change("ssm:/onlinebackup/github-token", ""), false},
 		{"name: x\nstore: file:///x\njobs: []\n", false},

@@ -17,7 +17,7 @@ import (
 
 // A Config is the `github:` mapping of a job.
 type Config struct {
-	Owners       []string   `yaml:"owners" doc:"users and organizations whose repositories are backed up; me: everything the token can read"`
+	Owners       []string   `yaml:"owners,required" doc:"users and organizations whose repositories are backed up; me: everything the token can read" example:"[octocat]"`
 	Token        secret.Ref `yaml:"token" doc:"where the access token is kept: ssm:/name, secretsmanager:name, env:NAME or file:/path; without one, public repositories only"`
 	App          *App       `yaml:"app" doc:"a GitHub App's installation, instead of token"`
 	URL          string     `yaml:"url" doc:"base URL of a GitHub Enterprise server; github.com by default"`
@@ -28,14 +28,14 @@ type Config struct {
 	Private      *bool      `yaml:"private" doc:"back up private repositories too (default true)"`
 	Wiki         *bool      `yaml:"wiki" doc:"back up wikis (default true)"`
 	PullRequests bool       `yaml:"pull_requests" doc:"back up the commits of pull requests (refs/pull) too; several times the data in busy repositories"`
-	Parallel     int        `yaml:"parallel" doc:"repositories at once, 1 to 32 (default 4)"`
+	Parallel     int        `yaml:"parallel" doc:"repositories at once, 1 to 32 (default 4)" min:"1" max:"32"`
 }
 
 // An App names one installation of a GitHub App.
 type App struct {
-	ID           int        `yaml:"id" doc:"the app's id, from its settings page"`
-	Installation int        `yaml:"installation" doc:"the installation's id, the number at the end of its settings page's URL"`
-	Key          secret.Ref `yaml:"key" doc:"where the app's private key (PEM) is kept"`
+	ID           int        `yaml:"id,required" doc:"the app's id, from its settings page" example:"123456" min:"1"`
+	Installation int        `yaml:"installation,required" doc:"the installation's id, the number at the end of its settings page's URL" example:"12345678" min:"1"`
+	Key          secret.Ref `yaml:"key,required" doc:"where the app's private key (PEM) is kept" example:"ssm:/name"`
 }
 
 var _ runner.JobConfig = (*Config)(nil)

@@ -7,9 +7,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -91,9 +93,9 @@ func (b *bench) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for name, dir := range dirs {
+	for _, name := range slices.Sorted(maps.Keys(dirs)) {
 		say("mirror %s", name)
-		if err := mirror(ctx, dir, bare(b.served, "first", name)); err != nil {
+		if err := mirror(ctx, dirs[name], bare(b.served, "first", name)); err != nil {
 			return err
 		}
 		b.names = append(b.names, name)

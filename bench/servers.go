@@ -28,6 +28,7 @@ type servers struct {
 	githubURL string
 	s3URL     string
 	s3Dir     string
+	metadata  string // the gateway's own
 	gateway   *exec.Cmd
 }
 
@@ -49,7 +50,14 @@ func startServers(ctx context.Context, dir, served string) (*servers, error) {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	s.s3URL = "http://" + addr
-	s.gateway = exec.CommandContext(ctx, "versitygw", "--port", addr, "--access", accessKey, "--secret", secretKey, "--quiet", "posix", s.s3Dir)
+	// Without a folder of its own for metadata it keeps the list of an upload's
+	// parts in an extended attribute, which ext4 limits to about 4 kB.
+	s.metadata = filepath.Join(dir, "metadata")
+	if err := os.MkdirAll(s.metadata, 0o755); err != nil {
+		return nil, err
+	}
+	s.gateway = exec.CommandContext(ctx, "versitygw", "--port", addr, "--access", accessKey, "--secret", secretKey,
+		"--quiet", "posix", "--sidecar", s.metadata, s.s3Dir)
 	s.gateway.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.gateway.Start(); err != nil {
 		return nil, fmt.Errorf("start versitygw: %w: run this through make bench, which installs it", err)
@@ -83,18 +91,14 @@ func (s *servers) env() []string {
 // stored is how many bytes the bucket holds, all objects together.
 func (s *servers) stored() (int64, error) { return size(filepath.Join(s.s3Dir, bucket)) }
 
-// empty removes every object.
+// empty removes every object, and what the gateway knows of it.
 func (s *servers) empty() error {
-	entries, err := os.ReadDir(filepath.Join(s.s3Dir, bucket))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(s.s3Dir, bucket, e.Name())); err != nil {
+	for _, dir := range []string{s.s3Dir, s.metadata} {
+		if err := os.RemoveAll(filepath.Join(dir, bucket)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return os.Mkdir(filepath.Join(s.s3Dir, bucket), 0o755)
 }
 
 func freePort() (int, error) {

@@ -54,7 +54,7 @@ func (b *bench) describe(ctx context.Context) string {
 		strings.Join([]string{
 			output(ctx, b.mayfly, "version"), output(ctx, "git", "--version"), output(ctx, "aws", "--version"),
 			output(ctx, "sh", "-c", "zip -v | sed -n 's/^This is \\(Zip [0-9.]*\\).*/\\1/p'"),
-			output(ctx, "sh", "-c", "versitygw --version | head -1"),
+			output(ctx, "sh", "-c", "echo versitygw $(go version -m $(command -v versitygw) | awk '$1 == \"mod\" {print $3}')"),
 		}, ", "))
 	s.WriteString("Repositories: ")
 	for i, name := range b.names {

@@ -131,7 +131,7 @@ func TestStoreAbsentBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = st.Put(t.Context(), "k", []byte("x"), "")
-	if err == nil || !strings.Contains(err.Error(), "bucket absent does not exist: create it or correct store:") {
+	if err == nil || !strings.Contains(err.Error(), "bucket absent does not exist: create it or correct its name") {
 		t.Errorf("error %v", err)
 	}
 	wrong, err := store.NewS3(store.S3Options{

@@ -15,13 +15,13 @@ func newCheckCmd(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Check the config and build every job, without running it",
 		Long: `Check reads the config, reports every mistake with its place and what would
-be right, and builds every job without running it. It asks no service and
-reads no secret.`,
+be right, and builds every job without running it. It reads no secret
+and asks no service, S3 excepted when the config itself is there.`,
 		Example: `  mayfly check
   mayfly check -c hosts.yaml`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			c, err := a.loadConfig()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.loadConfig(cmd.Context())
 			if err != nil {
 				return err
 			}

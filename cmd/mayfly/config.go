@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
+	"mayfly/internal/cloud"
+	"mayfly/internal/store"
 	"mayfly/internal/strictyaml"
 	"mayfly/jobs"
 	"mayfly/runner"
@@ -16,10 +21,10 @@ func (a *app) parseOptions() runner.ParseOptions {
 	return runner.ParseOptions{Kinds: jobs.New, KindNames: jobs.Names(), Getenv: a.getenv}
 }
 
-// loadConfig reads and checks the config that --config names; "-" is stdin.
-// Every mistake is printed; the error then only counts them. Exit code 2.
-func (a *app) loadConfig() (*runner.Config, error) {
-	name, src, err := a.readConfig()
+// loadConfig reads and checks the config that --config names: a file,
+// s3://BUCKET/KEY, or "-" for stdin. Every mistake is printed; the error then only counts them. Exit code 2.
+func (a *app) loadConfig(ctx context.Context) (*runner.Config, error) {
+	name, src, err := a.readConfig(ctx)
 	if err != nil {
 		return nil, usageError(err)
 	}
@@ -41,25 +46,68 @@ func (a *app) parseConfig(name string, src []byte) (*runner.Config, error) {
 	return c, nil
 }
 
-func (a *app) readConfig() (name string, src []byte, err error) {
-	var in io.Reader = a.stdin
-	name = "stdin"
-	if a.config != "-" {
-		name = a.config
-		f, err := os.Open(name)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			return "", nil, fmt.Errorf("read config: %s does not exist: write one with mayfly init, or name yours with --config", name)
-		case err != nil:
-			return "", nil, fmt.Errorf("read config: %w: name a file that this user may read with --config", err)
-		}
-		defer f.Close()
-		in = f
+func (a *app) readConfig(ctx context.Context) (name string, src []byte, err error) {
+	in, name := io.NopCloser(a.stdin), "stdin"
+	switch {
+	case strings.HasPrefix(a.config, "s3://"):
+		ctx, cancel := context.WithTimeout(ctx, configTime)
+		defer cancel()
+		in, name, err = a.openS3Config(ctx)
+	case a.config != "-":
+		in, name, err = openConfigFile(a.config)
 	}
+	if err != nil {
+		return "", nil, fmt.Errorf("read config: %w", err)
+	}
+	defer in.Close()
 	// One byte more than is taken: whether it is too much is for Parse to say.
 	src, err = io.ReadAll(io.LimitReader(in, strictyaml.MaxSize+1))
 	if err != nil {
 		return "", nil, fmt.Errorf("read config: %w: name a file with --config", err)
 	}
 	return name, src, nil
+}
+
+func openConfigFile(name string) (io.ReadCloser, string, error) {
+	f, err := os.Open(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, "", fmt.Errorf("%s does not exist: write one with mayfly init, or name yours with --config", name)
+	case err != nil:
+		return nil, "", fmt.Errorf("%w: name a file that this user may read with --config", err)
+	}
+	return f, name, nil
+}
+
+// configTime bounds the reading of a config from S3.
+const configTime = time.Minute
+
+// openS3Config opens s3://BUCKET/KEY, taken as the aws command takes it. Region
+// and endpoint come from the environment, profile or instance: the config that
+// might name them is what is being read. The name returned holds no secret.
+func (a *app) openS3Config(ctx context.Context) (io.ReadCloser, string, error) {
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(a.config, "s3://"), "/")
+	if _, err := store.ParseURL("s3://" + bucket); err != nil {
+		return nil, "", err
+	}
+	if err := store.CheckKey(key); err != nil {
+		return nil, "", fmt.Errorf("%s: %w: write s3://BUCKET/KEY", a.config, err)
+	}
+	c, err := cloud.Load(ctx, cloud.Options{Getenv: a.getenv})
+	if err != nil {
+		return nil, "", err
+	}
+	client, err := c.S3(cloud.S3Options{})
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", a.config, err)
+	}
+	st, err := store.NewS3(store.S3Options{Client: client, Bucket: bucket, Pool: store.NewPool(partBuffers, partSize)})
+	if err != nil {
+		return nil, "", err
+	}
+	r, _, err := st.Open(ctx, key, 0, -1)
+	if errors.Is(err, store.ErrNotExist) {
+		return nil, "", fmt.Errorf("%s does not exist: put one there, or name yours with --config", a.config)
+	}
+	return r, a.config, err
 }

@@ -98,7 +98,7 @@ cloud instance that reports and then ends itself.`,
 		config = defaultConfig
 	}
 	f := root.PersistentFlags()
-	f.StringVarP(&a.config, "config", "c", config, "the config `FILE`; also from MAYFLY_CONFIG")
+	f.StringVarP(&a.config, "config", "c", config, "the config `FILE`, or s3://BUCKET/KEY; also from MAYFLY_CONFIG")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print the report only")
 	f.BoolVarP(&a.debug, "verbose", "v", false, "print what happens in detail")
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -26,7 +26,7 @@ Exit codes: 0 complete, 1 failed, 2 bad usage or config (nothing was done),
   mayfly run -c hosts.yaml --quiet`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.loadConfig()
+			c, err := a.loadConfig(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -54,13 +54,13 @@ func (s *S3) explain(doing, key string, err error) (what, fix string) {
 	}
 	switch code := errorCode(err); {
 	case code == "NoSuchBucket":
-		return "bucket " + s.bucket + " does not exist", "create it or correct store:"
+		return "bucket " + s.bucket + " does not exist", "create it or correct its name"
 	case code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" ||
 		code == "IllegalLocationConstraintException" || status == http.StatusMovedPermanently:
 		if region := header.Get("x-amz-bucket-region"); region != "" {
-			return "bucket " + s.bucket + " is in region " + region, "set region: " + region
+			return "bucket " + s.bucket + " is in region " + region, "set region: " + region + " in the config, or AWS_REGION"
 		}
-		return "wrong region for bucket " + s.bucket + " (" + what + ")", "set region: to the bucket's"
+		return "wrong region for bucket " + s.bucket + " (" + what + ")", "set region: in the config, or AWS_REGION, to the bucket's"
 	case code == "AccessDenied" || code == "AllAccessDisabled" || status == http.StatusForbidden && (code == "Forbidden" || code == ""):
 		return "access denied", "grant " + permission(err) + " on arn:aws:s3:::" + s.bucket + "/" + s.full(key) + " to these credentials"
 	case code == "ExpiredToken" || code == "ExpiredTokenException" || code == "TokenRefreshRequired":

@@ -125,7 +125,7 @@ func TestS3Errors(t *testing.T) {
 		want  []string
 	}{
 		{"absent bucket", s3test.Fault{Status: 404, Code: "NoSuchBucket", Message: "The specified bucket does not exist"},
-			[]string{"list s3://bucket", "bucket bucket does not exist", "create it or correct store:"}},
+			[]string{"list s3://bucket", "bucket bucket does not exist", "create it or correct its name"}},
 		{"region by redirect", s3test.Fault{Status: 301, Code: "PermanentRedirect", Header: http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}}},
 			[]string{"is in region eu-west-1", "set region: eu-west-1"}},
 		{"region by signature", s3test.Fault{Status: 400, Code: "AuthorizationHeaderMalformed", Message: "the region 'us-east-1' is wrong; expecting 'eu-west-1'"},

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"mayfly/internal/cloud"
 	"mayfly/internal/secret"
@@ -44,7 +48,8 @@ func (w *world) cloud(ctx context.Context) (*cloud.Cloud, error) {
 	return w.aws, nil
 }
 
-// store opens the config's store. No request is sent.
+// store opens the config's store, an S3 one at AWS or wherever the config or
+// the environment says, Cloudflare R2 included. No request is sent.
 func (w *world) store(ctx context.Context) (store.Store, error) {
 	spec := w.config.Store
 	if !spec.IsS3() {
@@ -61,8 +66,23 @@ func (w *world) store(ctx context.Context) (store.Store, error) {
 	bucket, prefix := spec.Bucket()
 	return store.NewS3(store.S3Options{
 		Client: client, Bucket: bucket, Prefix: prefix,
-		Pool: store.NewPool(partBuffers, partSize),
+		Pool:       store.NewPool(partBuffers, partSize),
+		SmallParts: smallParts(aws.ToString(client.Options().BaseEndpoint)),
 	})
+}
+
+// smallParts is how many parts of an object are one buffer long when the
+// store's server is at endpoint. Cloudflare R2 refuses uploads whose parts
+// differ, the last one excepted
+// (https://developers.cloudflare.com/r2/objects/upload-objects/): there all of
+// the 10,000 are alike, and an object has at most 48 GiB. Elsewhere the store
+// chooses.
+func smallParts(endpoint string) int {
+	u, err := url.Parse(endpoint)
+	if err == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".r2.cloudflarestorage.com") {
+		return 10_000
+	}
+	return 0
 }
 
 // secrets reads every secret that a job needs; the error names all that

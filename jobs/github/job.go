@@ -2,6 +2,8 @@ package github
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -68,8 +70,11 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 		if err := seen.save(ctx); err != nil {
 			rec.Log().Info("the next listing will take more requests", "error", j.env.Redact(err.Error()))
 		}
-	} else if listErr = j.redact(listErr); len(all) == 0 || ctx.Err() != nil {
-		return listErr
+	} else {
+		seen.drop()
+		if listErr = j.redact(listErr); len(all) == 0 || ctx.Err() != nil {
+			return listErr
+		}
 	}
 	good, err := archive.Newest(ctx, j.env.Store, j.env.Prefix)
 	if err != nil {
@@ -86,7 +91,12 @@ func (j *job) connect(ctx context.Context) (*memory, error) {
 		return nil, err
 	}
 	t := j.transport(tokens)
-	seen, err := remember(ctx, t, j.env.Store, path.Join(j.env.Prefix, "listing.json"))
+	who, err := j.whose(ctx, tokens, t.agent)
+	if err != nil {
+		return nil, err
+	}
+	// No owner's segments can get in its way: a login has no dot.
+	seen, err := remember(ctx, t, j.env.Store, path.Join(j.env.Prefix, "listing.json"), who)
 	if err != nil {
 		j.rec.Log().Info("the listing will take more requests", "error", j.env.Redact(err.Error()))
 	}
@@ -112,6 +122,23 @@ func (j *job) transport(tokens tokenSource) *transport {
 		}},
 		clock: j.clock, stall: j.stall, log: j.rec.Log(),
 	}
+}
+
+// whose tells apart whom a listing is shown to, and which mayfly has kept it: 64
+// bits of a digest, from which nothing of the token follows.
+func (j *job) whose(ctx context.Context, tokens tokenSource, agent string) (string, error) {
+	who := ""
+	if a := j.config.App; a != nil {
+		who = fmt.Sprintf("app %d %d", a.ID, a.Installation) // its tokens last an hour
+	} else {
+		v, err := tokens.token(ctx)
+		if err != nil {
+			return "", err
+		}
+		who = "token " + v.Reveal()
+	}
+	sum := sha256.Sum256([]byte("listing for " + agent + ": " + who))
+	return hex.EncodeToString(sum[:8]), nil
 }
 
 // tokens is where requests get their token from.
@@ -150,18 +177,18 @@ func (j *job) tokens() (tokenSource, error) {
 // longest for a good backup first, so that runs cut short reach everything in
 // time; then the largest, so that it does not come alone at the end. What is
 // not selected becomes a skipped item.
-func (j *job) pick(all []repository, good map[string]time.Time) []repository {
-	var picked []repository
+func (j *job) pick(all []*repository, good map[string]time.Time) []*repository {
+	picked := make([]*repository, 0, len(all))
 	for _, r := range all {
 		if ok, key := j.config.selected(r); !ok {
-			j.rec.Log().Debug("skipped", "repository", r.fullName(), "by", key)
-			j.rec.Start(r.fullName()).End(runner.Skipped, nil)
+			j.rec.Log().Debug("skipped", "repository", r.fullName, "by", key)
+			j.rec.Start(r.fullName).End(runner.Skipped, nil)
 			continue
 		}
 		picked = append(picked, r)
 	}
 	sort.SliceStable(picked, func(i, k int) bool {
-		a, b := good[picked[i].fullName()], good[picked[k].fullName()]
+		a, b := good[picked[i].fullName], good[picked[k].fullName]
 		if !a.Equal(b) {
 			return a.Before(b)
 		}
@@ -179,14 +206,14 @@ func (j *job) pick(all []repository, good map[string]time.Time) []repository {
 
 // work backs up the repositories, several at once, and returns when none is
 // in work any more. After ctx's end those not begun are interrupted items.
-func (j *job) work(ctx context.Context, rs []repository, good map[string]time.Time) {
-	queue := make(chan repository)
+func (j *job) work(ctx context.Context, rs []*repository, good map[string]time.Time) {
+	queue := make(chan *repository)
 	var wg sync.WaitGroup
 	for range min(j.config.parallel(), len(rs)) {
 		wg.Go(func() {
 			for r := range queue {
-				it := j.rec.Start(r.fullName())
-				it.LastGood(good[r.fullName()])
+				it := j.rec.Start(r.fullName)
+				it.LastGood(good[r.fullName])
 				j.item(ctx, r, it)
 			}
 		})
@@ -200,11 +227,11 @@ func (j *job) work(ctx context.Context, rs []repository, good map[string]time.Ti
 
 // item backs up one repository and ends its item. A panic is that item's
 // failure: the runner's own guard does not reach into other goroutines.
-func (j *job) item(ctx context.Context, r repository, it *runner.Item) {
+func (j *job) item(ctx context.Context, r *repository, it *runner.Item) {
 	defer func() {
 		if p := recover(); p != nil {
-			j.rec.Log().Error("panic", "repository", r.fullName(), "value", j.env.Redact(fmt.Sprint(p)), "stack", string(debug.Stack()))
-			it.End(runner.Failed, &runner.Problem{Item: r.fullName(), Doing: "back up", Reason: j.env.Redact(fmt.Sprintf("a bug in mayfly: %v", p)), Fix: "report it with the log"})
+			j.rec.Log().Error("panic", "repository", r.fullName, "value", j.env.Redact(fmt.Sprint(p)), "stack", string(debug.Stack()))
+			it.End(runner.Failed, &runner.Problem{Item: r.fullName, Doing: "back up", Reason: j.env.Redact(fmt.Sprintf("a bug in mayfly: %v", p)), Fix: "report it with the log"})
 		}
 	}()
 	if ctx.Err() != nil {
@@ -213,11 +240,11 @@ func (j *job) item(ctx context.Context, r repository, it *runner.Item) {
 	}
 	outcome, problem := j.backUp(ctx, r, it)
 	if problem != nil {
-		problem.Item = r.fullName()
+		problem.Item = r.fullName
 		problem.Reason, problem.Fix = j.env.Redact(problem.Reason), j.env.Redact(problem.Fix)
 		j.rec.Log().Warn(problem.String())
 	} else {
-		j.rec.Log().Info(string(outcome), "repository", r.fullName())
+		j.rec.Log().Info(string(outcome), "repository", r.fullName)
 	}
 	it.End(outcome, problem)
 }

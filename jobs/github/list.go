@@ -2,12 +2,12 @@ package github
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"sort"
 	"strings"
+	"unique"
 
 	gh "github.com/google/go-github/v57/github"
 
@@ -17,35 +17,43 @@ import (
 // A repository is what the listing says about one.
 type repository struct {
 	id            int64
-	owner, name   string
+	fullName      string // OWNER/NAME
 	defaultBranch string
-	size          int64 // bytes, roughly
+	size          int64  // bytes, roughly
+	metadata      packed // GitHub's description of it
 	fork          bool
 	archived      bool
 	private       bool
 	hasWiki       bool
-	metadata      []byte // GitHub's description of it, as JSON
 }
 
-func (r repository) fullName() string { return r.owner + "/" + r.name }
+func (r *repository) owner() string {
+	owner, _, _ := strings.Cut(r.fullName, "/")
+	return owner
+}
+
+func (r *repository) name() string {
+	_, name, _ := strings.Cut(r.fullName, "/")
+	return name
+}
 
 // repositoryOf reads go-github's form. The error names what is missing.
-func repositoryOf(r *gh.Repository) (repository, error) {
+func repositoryOf(r *gh.Repository, p *packer) (*repository, error) {
 	owner, name, ok := strings.Cut(r.GetFullName(), "/")
 	if !ok || r.GetID() == 0 || !validOwner(owner) || !validRepo(name) {
-		return repository{}, fmt.Errorf("the listing holds a repository with the name %q and the id %d, which GitHub does not allow", r.GetFullName(), r.GetID())
+		return nil, fmt.Errorf("the listing holds a repository with the name %q and the id %d, which GitHub does not allow", r.GetFullName(), r.GetID())
 	}
-	b, err := json.MarshalIndent(r, "", "  ") // go-github does not know temp_clone_token, a credential
+	z, err := p.pack(r)
 	if err != nil {
-		return repository{}, fmt.Errorf("write the metadata of %s: %w", r.GetFullName(), err)
+		return nil, fmt.Errorf("pack the metadata of %s: %w", r.GetFullName(), err)
 	}
-	return repository{
-		id: r.GetID(), owner: owner, name: name,
-		defaultBranch: r.GetDefaultBranch(),
+	return &repository{
+		id: r.GetID(), fullName: r.GetFullName(),
+		defaultBranch: unique.Make(r.GetDefaultBranch()).Value(), // most have the same
 		size:          int64(r.GetSize()) * 1024,
 		fork:          r.GetFork(), archived: r.GetArchived(), private: r.GetPrivate(),
 		hasWiki:  r.GetHasWiki(),
-		metadata: b,
+		metadata: z,
 	}, nil
 }
 
@@ -56,14 +64,19 @@ type listing struct {
 	warn   func(runner.Problem)
 	self   *gh.User // whose the token is; nil for an app or without a token
 
-	found map[int64]repository
+	found map[int64]*repository
+	pack  *packer
 }
 
 // list asks for the repositories of every owner. What was found is returned
 // in name order even when the error says that it is not all.
-func (l *listing) list(ctx context.Context) ([]repository, error) {
-	l.found = map[int64]repository{}
+func (l *listing) list(ctx context.Context) ([]*repository, error) {
 	var errs []error
+	var err error
+	l.found = map[int64]*repository{}
+	if l.pack, err = newPacker(); err != nil {
+		return nil, err
+	}
 	if !l.config.Token.IsZero() {
 		u, _, err := l.client.Users.Get(ctx, "")
 		if err != nil {
@@ -82,12 +95,12 @@ func (l *listing) list(ctx context.Context) ([]repository, error) {
 	return l.sorted(), errors.Join(errs...)
 }
 
-func (l *listing) sorted() []repository {
-	all := make([]repository, 0, len(l.found))
+func (l *listing) sorted() []*repository {
+	all := make([]*repository, 0, len(l.found))
 	for _, r := range l.found {
 		all = append(all, r)
 	}
-	sort.Slice(all, func(i, k int) bool { return all[i].fullName() < all[k].fullName() })
+	sort.Slice(all, func(i, k int) bool { return all[i].fullName < all[k].fullName })
 	return all
 }
 
@@ -149,7 +162,7 @@ func (l *listing) myself(ctx context.Context) error {
 func (l *listing) compare(owner string, counted int64) {
 	var listed int64
 	for _, r := range l.found {
-		if strings.EqualFold(r.owner, owner) {
+		if strings.EqualFold(r.owner(), owner) {
 			listed++
 		}
 	}
@@ -225,7 +238,7 @@ func (l *listing) pages(ctx context.Context, p page) error {
 			return fmt.Errorf("GitHub answered %s", resp.Status)
 		}
 		for _, r := range rs {
-			one, err := repositoryOf(r)
+			one, err := repositoryOf(r, l.pack)
 			if err != nil {
 				return err
 			}

@@ -293,13 +293,13 @@ func TestOrderOfWork(t *testing.T) {
 	t.Parallel()
 	j := &job{config: &Config{}, rec: runner.NewRecorder(discard(), time.Now)}
 	j.env.Redact = func(s string) string { return s }
-	repo := func(name string, size int64) repository { return repository{owner: "o", name: name, size: size} }
-	picked := j.pick([]repository{repo("new", 1), repo("old", 1), repo("big", 9), repo("never", 1), repo("never-big", 9)}, map[string]time.Time{
+	repo := func(name string, size int64) *repository { return &repository{fullName: "o/" + name, size: size} }
+	picked := j.pick([]*repository{repo("new", 1), repo("old", 1), repo("big", 9), repo("never", 1), repo("never-big", 9)}, map[string]time.Time{
 		"o/new": start(), "o/big": start(), "o/old": start().Add(-time.Hour),
 	})
 	var got []string
 	for _, r := range picked {
-		got = append(got, r.name)
+		got = append(got, r.name())
 	}
 	if fmt.Sprint(got) != "[never-big never old big new]" {
 		t.Errorf("order %v", got)

@@ -33,8 +33,8 @@ func onlyASCII(s, more string) bool {
 
 // selected reports whether the config asks for the repository and, when it
 // does not, which key leaves it out.
-func (c *Config) selected(r repository) (bool, string) {
-	name := strings.ToLower(r.fullName())
+func (c *Config) selected(r *repository) (bool, string) {
+	name := strings.ToLower(r.fullName)
 	switch {
 	case len(c.Include) > 0 && !matchesAny(c.Include, name):
 		return false, "include"

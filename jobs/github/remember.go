@@ -3,6 +3,8 @@ package github
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +18,7 @@ import (
 )
 
 // maxRemembered bounds what is kept of listings: pages beyond it are asked
-// for anew every time. About 700 repositories.
+// for anew every time. About 3,000 repositories.
 const maxRemembered = 4 << 20
 
 // A memory keeps pages of listings between runs, so that the next run can ask
@@ -28,24 +30,40 @@ type memory struct {
 	next http.RoundTripper
 	st   store.Store
 	key  string
+	who  string // pages are kept for: another asks for everything anew
 
 	mu      sync.Mutex
 	version store.ETag          // of the object in the store, "" when there is none
 	known   map[string]pageKept // by URL
-	used    map[string]pageKept // those of this run
+	used    map[string]pageKept // those of this run; nil after save
 	changed bool
+}
+
+// remembered is the object in the store.
+type remembered struct {
+	For   string              `json:"for"`
+	Pages map[string]pageKept `json:"pages"`
 }
 
 // pageKept is one answer.
 type pageKept struct {
 	ETag string          `json:"etag"`
 	Link string          `json:"link"`
+	Sum  string          `json:"sha256"` // of all the others: GitHub vouches for the ETag, not for what the store made of the page
 	Body json.RawMessage `json:"body"`
 }
 
-// remember reads what the last run kept. What cannot be read is forgotten.
-func remember(ctx context.Context, next http.RoundTripper, st store.Store, key string) (*memory, error) {
-	m := &memory{next: next, st: st, key: key, known: map[string]pageKept{}, used: map[string]pageKept{}}
+func (p pageKept) sum() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q ", p.ETag, p.Link)
+	h.Write(p.Body)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// remember reads what the last run kept for who. What cannot be read, is
+// damaged or was kept for another is forgotten.
+func remember(ctx context.Context, next http.RoundTripper, st store.Store, key, who string) (*memory, error) {
+	m := &memory{next: next, st: st, key: key, who: who, used: map[string]pageKept{}}
 	r, o, err := st.Open(ctx, key, 0, -1)
 	if errors.Is(err, store.ErrNotExist) {
 		return m, nil
@@ -56,12 +74,15 @@ func remember(ctx context.Context, next http.RoundTripper, st store.Store, key s
 	defer r.Close()
 	m.version = o.ETag
 	b, err := io.ReadAll(io.LimitReader(r, 2*maxRemembered))
+	var was remembered
 	if err == nil {
-		err = json.Unmarshal(b, &m.known)
+		err = json.Unmarshal(b, &was)
 	}
 	if err != nil {
-		m.known = map[string]pageKept{}
 		return m, fmt.Errorf("read %s: %w", st.URL(key), err)
+	}
+	if was.For == who {
+		m.known = was.Pages
 	}
 	return m, nil
 }
@@ -75,7 +96,7 @@ func (m *memory) RoundTrip(req *http.Request) (*http.Response, error) {
 	m.mu.Lock()
 	kept, ok := m.known[url]
 	m.mu.Unlock()
-	if ok {
+	if ok = ok && kept.ETag != "" && kept.Sum == kept.sum(); ok {
 		req = req.Clone(req.Context())
 		req.Header.Set("If-None-Match", kept.ETag)
 	}
@@ -112,18 +133,20 @@ func (p pageKept) answer(resp *http.Response) *http.Response {
 	return resp
 }
 
-// take keeps an answer, without what must not lie in the store.
+// take keeps an answer, shortened: what must not lie in the store goes.
 func (m *memory) take(url string, resp *http.Response) error {
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(b))
-	body, err := withoutCredentials(b)
+	body, err := shorten(b)
 	if err != nil {
 		return err
 	}
-	m.keep(url, pageKept{resp.Header.Get("ETag"), resp.Header.Get("Link"), body}, true)
+	p := pageKept{ETag: resp.Header.Get("ETag"), Link: resp.Header.Get("Link"), Body: body}
+	p.Sum = p.sum()
+	m.keep(url, p, true)
 	return nil
 }
 
@@ -134,47 +157,33 @@ func (m *memory) keep(url string, p pageKept, isNew bool) {
 	for _, u := range m.used {
 		size += len(u.Body)
 	}
-	if size > maxRemembered {
+	if m.used == nil || size > maxRemembered {
 		return
 	}
 	m.used[url] = p
 	m.changed = m.changed || isNew
 }
 
-// withoutCredentials drops temp_clone_token, which reads a private repository.
-func withoutCredentials(b []byte) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	drop(v)
-	return json.Marshal(v)
+// forget frees the pages; from here on requests pass unchanged. m.mu is held.
+func (m *memory) forget() { m.known, m.used = nil, nil }
+
+// drop is save for a listing that failed.
+func (m *memory) drop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget()
 }
 
-func drop(v any) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			drop(e)
-		}
-	case map[string]any:
-		delete(v, "temp_clone_token")
-		for _, e := range v {
-			drop(e)
-		}
-	}
-}
-
-// save keeps this run's pages for the next. A run that saved meanwhile wins.
+// save keeps this run's pages for the next, and frees their memory. A run that
+// saved meanwhile wins.
 func (m *memory) save(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.forget()
 	if !m.changed && len(m.used) == len(m.known) {
 		return nil
 	}
-	b, err := json.Marshal(m.used)
+	b, err := json.Marshal(remembered{m.who, m.used})
 	if err != nil {
 		return err
 	}

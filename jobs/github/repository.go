@@ -29,7 +29,7 @@ func (e *wikiError) Unwrap() error { return e.err }
 
 // backUp writes one repository's segment, from zero again after what may
 // pass: packs differ between requests, so none can be continued.
-func (j *job) backUp(ctx context.Context, r repository, it *runner.Item) (runner.Outcome, *runner.Problem) {
+func (j *job) backUp(ctx context.Context, r *repository, it *runner.Item) (runner.Outcome, *runner.Problem) {
 	if r.size > 0 {
 		it.Expect(r.size)
 	}
@@ -55,14 +55,14 @@ func (j *job) backUp(ctx context.Context, r repository, it *runner.Item) (runner
 		if !passes(err, try) {
 			var w *wikiError
 			if !errors.As(err, &w) {
-				return runner.Failed, problemOf("back up", r.fullName(), err)
+				return runner.Failed, problemOf("back up", r.fullName, err)
 			}
 			// Better the repository without its wiki than neither.
-			wikiProblem = problemOf("back up the wiki of", r.fullName(), w.err)
+			wikiProblem = problemOf("back up the wiki of", r.fullName, w.err)
 			noWiki, try = j.env.Redact(wikiProblem.Reason), 0
 			continue
 		}
-		j.rec.Log().Info("starting again", "repository", r.fullName(), "try", try+1, "why", j.env.Redact(err.Error()))
+		j.rec.Log().Info("starting again", "repository", r.fullName, "try", try+1, "why", j.env.Redact(err.Error()))
 		if j.clock.sleep(ctx, itemBackoff<<(2*(try-1))) != nil {
 			return runner.Interrupted, nil
 		}
@@ -91,7 +91,7 @@ func passes(err error, try int) bool {
 
 // attempt fetches the repository into one segment, and its wiki unless noWiki
 // says why not.
-func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, noWiki string) (runner.Outcome, error) {
+func (j *job) attempt(ctx context.Context, r *repository, it *runner.Item, noWiki string) (runner.Outcome, error) {
 	ctx, cancel := context.WithCancel(ctx) // frees what a failed request leaves open
 	defer cancel()
 	r, ad, err := j.advertised(ctx, r)
@@ -105,13 +105,13 @@ func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, noWiki
 		}
 		noWiki = "nobody has written it"
 	}
-	w, err := archive.Create(ctx, j.env.Store, archive.Key(j.env.Prefix, r.owner, r.name, j.env.Start, 0, false), j.options(r))
+	w, err := archive.Create(ctx, j.env.Store, archive.Key(j.env.Prefix, r.owner(), r.name(), j.env.Start, 0, false), j.options(r))
 	if err != nil {
 		return "", err
 	}
 	defer func() {
 		if err := w.Close(); err != nil {
-			j.rec.Log().Warn("drop an unfinished segment", "repository", r.fullName(), "error", j.env.Redact(err.Error()))
+			j.rec.Log().Warn("drop an unfinished segment", "repository", r.fullName, "error", j.env.Redact(err.Error()))
 		}
 	}()
 	if err := j.part(ctx, w, archive.Repo, ad, it); err != nil {
@@ -125,7 +125,11 @@ func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, noWiki
 	if err != nil {
 		return "", err
 	}
-	if err := w.Metadata("repository", r.metadata); err != nil {
+	metadata, err := r.metadata.text()
+	if err != nil {
+		return "", err
+	}
+	if err := w.Metadata("repository", metadata); err != nil {
 		return "", err
 	}
 	seg, err := w.Commit()
@@ -139,9 +143,9 @@ func (j *job) attempt(ctx context.Context, r repository, it *runner.Item, noWiki
 	return runner.Changed, nil
 }
 
-func (j *job) options(r repository) archive.Options {
+func (j *job) options(r *repository) archive.Options {
 	return archive.Options{
-		Identity:  archive.Identity{Host: j.at.git.Host, ID: r.id, Owner: r.owner, Name: r.name},
+		Identity:  archive.Identity{Host: j.at.git.Host, ID: r.id, Owner: r.owner(), Name: r.name()},
 		Created:   j.env.Start,
 		RunID:     j.env.RunID,
 		Version:   j.env.Version,
@@ -162,7 +166,7 @@ func ofWiki(err error) error {
 // advertised asks for the repository's refs, follows it to its new name when
 // it was renamed or transferred since the listing, and drops what is not
 // selected.
-func (j *job) advertised(ctx context.Context, r repository) (repository, *gitwire.Advertisement, error) {
+func (j *job) advertised(ctx context.Context, r *repository) (*repository, *gitwire.Advertisement, error) {
 	ad, err := j.git.Advertise(ctx, j.gitURL(r, ""))
 	if err != nil {
 		return r, nil, err
@@ -184,23 +188,27 @@ func (j *job) advertised(ctx context.Context, r repository) (repository, *gitwir
 
 // follow asks under which name the repository is now. A redirect to another
 // repository would put that one's objects under this one's name.
-func (j *job) follow(ctx context.Context, r repository) (repository, error) {
-	g, _, err := j.rest.Repositories.Get(ctx, r.owner, r.name)
+func (j *job) follow(ctx context.Context, r *repository) (*repository, error) {
+	g, _, err := j.rest.Repositories.Get(ctx, r.owner(), r.name())
 	if err != nil {
 		return r, err
 	}
-	now, err := repositoryOf(g)
+	p, err := newPacker()
+	if err != nil {
+		return r, err
+	}
+	now, err := repositoryOf(g, p)
 	if err != nil {
 		return r, err
 	}
 	if now.id != r.id {
 		return r, &runner.Problem{Doing: "back up",
-			Reason: fmt.Sprintf("its git address leads to another repository, %s", now.fullName()),
+			Reason: fmt.Sprintf("its git address leads to another repository, %s", now.fullName),
 			Fix:    "run again: the listing then knows both"}
 	}
-	if now.fullName() != r.fullName() {
-		j.warn(runner.Problem{Item: r.fullName(), Doing: "back up",
-			Reason: fmt.Sprintf("it was renamed or transferred and is now %s; the backup is under the new name", now.fullName()),
+	if now.fullName != r.fullName {
+		j.warn(runner.Problem{Item: r.fullName, Doing: "back up",
+			Reason: fmt.Sprintf("it was renamed or transferred and is now %s; the backup is under the new name", now.fullName),
 			Fix:    "name the new owner in owners if it is no longer listed"})
 	}
 	return now, nil
@@ -210,7 +218,7 @@ func (j *job) follow(ctx context.Context, r repository) (repository, error) {
 // wiki. GitHub answers 404 for a wiki nobody has written yet, and says in the
 // API that it is there. The repository has just answered the same token, so
 // here a 404 means nothing else.
-func (j *job) wiki(ctx context.Context, r repository) (*gitwire.Advertisement, error) {
+func (j *job) wiki(ctx context.Context, r *repository) (*gitwire.Advertisement, error) {
 	ad, err := j.git.Advertise(ctx, j.gitURL(r, ".wiki"))
 	var e *gitwire.Error
 	switch {
@@ -232,8 +240,8 @@ func (j *job) anonymous() bool { return j.config.App == nil && j.config.Token.Is
 // gitURL is the address of the repository, or with ".wiki" of its wiki. It is
 // built from the name and never from another address: acme.github.io.git has
 // two places where a ".git" could be replaced.
-func (j *job) gitURL(r repository, suffix string) string {
-	return j.at.git.String() + "/" + r.owner + "/" + r.name + suffix + ".git"
+func (j *job) gitURL(r *repository, suffix string) string {
+	return j.at.git.String() + "/" + r.owner() + "/" + r.name() + suffix + ".git"
 }
 
 // part streams one git repository into the segment.

@@ -387,6 +387,9 @@ func TestMistakesHideSecrets(t *testing.T) {
 		"open quotes":         in("      token: '" + s + "\n"),
 		"tab":                 in("\ttoken: " + s + "\n"),
 		"not UTF-8":           in("      token: " + s + "\xff\n"),
+		"address":             in("      ulr: https://x:" + s + "@host/\n"),
+		"address, slash":      in("      ulr: 'https://x:" + s + "/" + s + "@host/' # y\n"),
+		"user of an address":  in("      ulr: https://" + s + "@host/\n"),
 		"second document":     "title: t\n--- # token: " + s + "\n",
 	} {
 		_, err := decode(src)

@@ -22,6 +22,10 @@ type masker struct {
 // random is what keys and tokens look like, and little else does.
 var random = regexp.MustCompile(`[A-Za-z0-9_+/=.-]{20,}`)
 
+// userinfo is a name and password in an address. A password may have anything
+// in it, so it reaches to the last @ of the word.
+var userinfo = regexp.MustCompile(`://\S*@`)
+
 func newMasker(root reflect.Type, o Options) masker {
 	names := map[string]bool{}
 	seen := map[reflect.Type]bool{}
@@ -81,7 +85,7 @@ func (m masker) line(line string, at place) string {
 			line = string(r[:at.column-1]) + key + " " + hidden
 		}
 	}
-	line = m.text(line)
+	line = userinfo.ReplaceAllString(m.text(line), "://"+hidden+"@")
 	if m.strict {
 		line = random.ReplaceAllString(line, hidden)
 	}

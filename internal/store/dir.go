@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -80,6 +81,10 @@ func (d *Dir) wrap(doing, key string, err error) error {
 		err = le.Err
 	}
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && doing == "write": // not the object: a directory that cannot be made
+		fix = ": correct store:"
+	case errors.Is(err, syscall.EROFS):
+		fix = ": correct store: or mount it for writing"
 	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNotExist):
 		err = fmt.Errorf("%w (%w)", ErrNotExist, err)
 	case isFull(err):

@@ -74,6 +74,9 @@ func (s *S3) explain(doing, key string, err error) (what, fix string) {
 	case status == http.StatusMethodNotAllowed || code == "NotImplemented":
 		return "the store's server cannot do this (" + what + ")", ""
 	}
+	if _, unsent := errors.AsType[*smithyhttp.RequestSendError](err); unsent {
+		return what, "check the network, and endpoint and region in the config"
+	}
 	return what, ""
 }
 

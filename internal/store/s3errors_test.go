@@ -158,7 +158,7 @@ func TestS3Unreachable(t *testing.T) {
 	srv := newServer(t)
 	srv.Close()
 	st, _ := newS3(t, srv, store.S3Options{})
-	if _, err := st.Put(t.Context(), "k", nil, ""); err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := st.Put(t.Context(), "k", nil, ""); err == nil || !strings.Contains(err.Error(), "connection refused: check the network") {
 		t.Errorf("error %v", err)
 	}
 	anonymous, err := store.NewS3(store.S3Options{

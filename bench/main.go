@@ -1,3 +1,5 @@
+//go:build linux
+
 // Bench runs mayfly side by side with what a user would run instead, on the
 // same local servers, in one run, and writes the table that stands in
 // bench/README.md. See make bench.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // What a user would run instead. Both get REPOS (clone URLs, one a line),

@@ -216,8 +216,13 @@ func TestTotalLine(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	for want, p := range map[string]runner.Progress{
-		"j  0 done, listing items  0 B":                                       {Job: "j", Expected: -1},
-		"j  10 of 40 items  5.0 MB  1.0 MB/s  about 30 s left":                {Job: "j", Expected: 40, Ended: 10, Read: 5_000_000},
+		"j  0 done, listing items  0 B":                        {Job: "j", Expected: -1},
+		"j  10 of 40 items  5.0 MB  1.0 MB/s  about 30 s left": {Job: "j", Expected: 40, Ended: 10, Read: 5_000_000},
+		// The largest is not nearly done, however fast the small ones were.
+		"j  4 of 5 items  5.0 MB  1.0 MB/s  about 1 min 40 s left":            {Job: "j", Expected: 5, Ended: 4, Read: 5_000_000, Open: []runner.ItemReport{{Expected: 101_000_000, Read: 1_000_000}}},
+		"j  2 of 4 items  5.0 MB  1.0 MB/s  about 15 s left":                  {Job: "j", Expected: 4, Ended: 2, Read: 5_000_000, Open: []runner.ItemReport{{Expected: 11_000_000, Read: 1_000_000}}},
+		"j  0 of 4 items  5.0 MB  1.0 MB/s":                                   {Job: "j", Expected: 4, Read: 5_000_000, Open: []runner.ItemReport{{Expected: 11_000_000, Read: 1_000_000}}},
+		"j  1 of 2 items  6.0 MB  1.0 MB/s":                                   {Job: "j", Expected: 2, Ended: 1, Read: 6_000_000, Open: []runner.ItemReport{{Expected: -1, Read: 1_000_000}, {Expected: 5, Read: 1_000_000}}},
 		"j  1 of 1 repository, 1 not good  0 B  1.0 MB/s":                     {Job: "j", Unit: "repositories", Expected: 1, Ended: 1, Bad: 1},
 		"j  0 of 2 items  waiting 1 min 30 s: secondary rate limit of GitHub": {Job: "j", Expected: 2, Waiting: &runner.Waiting{Why: "secondary rate limit\nof GitHub", Until: now.Add(90 * time.Second)}},
 	} {

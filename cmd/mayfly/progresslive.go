@@ -149,11 +149,32 @@ func totalLine(p runner.Progress, now time.Time, rate float64, took time.Duratio
 	if rate >= 1 {
 		fmt.Fprintf(&b, "  %s/s", runner.FormatSize(int64(rate)))
 	}
-	if left := p.Expected - p.Ended; p.Ended > 0 && left > 0 {
-		each := took / time.Duration(p.Ended)
-		fmt.Fprintf(&b, "  about %s left", runner.FormatDuration(each*time.Duration(left)))
+	if left := timeLeft(p, rate, took); left >= time.Second {
+		fmt.Fprintf(&b, "  about %s left", runner.FormatDuration(left))
 	}
 	return b.String()
+}
+
+// timeLeft guesses how long the job still takes: what is in work by its bytes,
+// for the largest come first, and the rest by the time that one took so far. 0
+// means that there is nothing to go by yet.
+func timeLeft(p runner.Progress, rate float64, took time.Duration) time.Duration {
+	var bytes int64
+	for _, it := range p.Open {
+		bytes += max(it.Expected-it.Read, 0)
+	}
+	var left time.Duration
+	if rate >= 1 {
+		left = time.Duration(min(float64(bytes)/rate, 1e6) * float64(time.Second))
+	}
+	rest := p.Expected - p.Ended - len(p.Open)
+	switch {
+	case p.Expected < 0, rest > 0 && p.Ended == 0:
+		return 0
+	case rest > 0:
+		left += took / time.Duration(p.Ended) * time.Duration(rest)
+	}
+	return left
 }
 
 // itemLine is the line of one item in work.

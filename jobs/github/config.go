@@ -109,9 +109,10 @@ func badGlobs(globs []string, key string, bad func(key, reason, fix string)) {
 	}
 }
 
-// Needs names the secrets; the permission to read them is their store's to add.
+// Needs names the secrets; the permission to read them is the deployment's to
+// add.
 func (c *Config) Needs() runner.Needs {
-	var n runner.Needs
+	n := runner.Needs{Permissions: permissions()}
 	if !c.Token.IsZero() {
 		n.Secrets = append(n.Secrets, c.Token)
 	}

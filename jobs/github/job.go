@@ -80,6 +80,9 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	if err != nil {
 		return errors.Join(listErr, j.redact(err))
 	}
+	if listErr == nil {
+		j.warnOfGone(all, good)
+	}
 	j.work(ctx, j.pick(all, good), good)
 	return listErr
 }
@@ -182,7 +185,9 @@ func (j *job) pick(all []*repository, good map[string]time.Time) []*repository {
 	for _, r := range all {
 		if ok, key := j.config.selected(r); !ok {
 			j.rec.Log().Debug("skipped", "repository", r.fullName, "by", key)
-			j.rec.Start(r.fullName).End(runner.Skipped, nil)
+			it := j.rec.Start(r.fullName)
+			it.LastGood(good[r.fullName]) // its backup grows old too
+			it.End(runner.Skipped, nil)
 			continue
 		}
 		picked = append(picked, r)

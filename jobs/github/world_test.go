@@ -41,11 +41,12 @@ type world struct {
 	stall time.Duration
 	rec   *runner.Recorder
 	base  http.RoundTripper
+	start time.Time // of the run
 }
 
 func newWorld(t *testing.T, change ...func(*githubtest.Options)) *world {
 	t.Helper()
-	w := &world{t: t, root: t.TempDir(), dir: t.TempDir(), log: &syncBuffer{}, token: testToken, stall: time.Minute}
+	w := &world{t: t, root: t.TempDir(), dir: t.TempDir(), log: &syncBuffer{}, token: testToken, stall: time.Minute, start: start()}
 	w.clock = &fakeClock{base: time.Now()}
 	o := githubtest.Options{Dir: w.root, Login: "octo", Token: testToken, Organizations: []string{"acme"}}
 	for _, f := range change {
@@ -77,7 +78,7 @@ func (w *world) repo(name string, kind gittest.Kind) {
 
 func (w *world) env() runner.Env {
 	return runner.Env{
-		Job: "github", Prefix: "github", RunID: "20261120T170412Z-test", Start: start(), Store: w.st,
+		Job: "github", Prefix: "github", RunID: "20261120T170412Z-test", Start: w.start, Store: w.st,
 		Secret: func(r secret.Ref) (secret.Value, error) {
 			if r.Name == "KEY" {
 				return secret.New(w.app), nil

@@ -197,14 +197,14 @@ func (s *Server) createToken(r *http.Request) answer {
 		return notFound()
 	}
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if why := app.check(token, time.Now()); why != "" {
+	if why := app.check(token, app.Now()); why != "" {
 		return refuse(http.StatusUnauthorized, why)
 	}
 	life := app.Life
 	if life == 0 {
 		life = time.Hour
 	}
-	end := time.Now().Add(life)
+	end := app.Now().Add(life)
 	made := "ghs_" + rand.Text()
 	s.mu.Lock()
 	s.issued[made] = end

@@ -103,7 +103,7 @@ func (s *Server) signedIn(r *http.Request) bool {
 func (s *Server) good(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return token != "" && (token == s.o.Token || time.Now().Before(s.issued[token]))
+	return token != "" && (token == s.o.Token || s.o.App != nil && s.o.App.Now().Before(s.issued[token]))
 }
 
 func (s *Server) send(w http.ResponseWriter, r *http.Request, a answer, body []byte, f *Fault) {

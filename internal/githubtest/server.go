@@ -35,6 +35,8 @@ type App struct {
 	ID, Installation int64
 	Key              *rsa.PublicKey // checks its signature
 	Life             time.Duration  // of a token; 0: an hour
+
+	Now func() time.Time // tells when a token ends; nil: the machine's clock
 }
 
 // A Server is such a GitHub: an http.Handler, or with Listen a server of its own.
@@ -66,6 +68,11 @@ const api = "/api/v3"
 func New(o Options) *Server {
 	if o.PerPage == 0 {
 		o.PerPage = 100
+	}
+	if o.App != nil && o.App.Now == nil {
+		app := *o.App
+		app.Now = time.Now
+		o.App = &app
 	}
 	if o.Limit == 0 {
 		o.Limit = 5000

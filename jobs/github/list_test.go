@@ -2,10 +2,6 @@ package github
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,7 +12,6 @@ import (
 
 	"mayfly/internal/githubtest"
 	"mayfly/internal/gittest"
-	"mayfly/internal/secret"
 	"mayfly/runner"
 )
 
@@ -186,76 +181,6 @@ func TestTokenWithNewline(t *testing.T) {
 	crowd(w)
 	w.token = testToken + "\n"
 	want(t, w.mustRun(w.config()), outcomes(runner.Empty, "octo/plain", "octo/fork", "octo/old", "octo/private"))
-}
-
-// TestApp authenticates as a GitHub App, whose tokens end before the run does.
-func TestApp(t *testing.T) {
-	t.Parallel()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := &githubtest.App{ID: 7, Installation: 77, Key: &key.PublicKey, Life: renewBefore - time.Minute} // always about to end
-	w := newWorld(t, func(o *githubtest.Options) { o.App = app })
-	crowd(w)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, block := range []*pem.Block{
-		{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)},
-		{Type: "PRIVATE KEY", Bytes: pkcs8},
-	} {
-		w.app = string(pem.EncodeToMemory(block))
-		rep, err := w.run(&Config{Owners: []string{"octo"}, URL: w.url, App: &App{ID: 7, Installation: 77, Key: secret.Ref{Scheme: "env", Name: "KEY"}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(rep.Items) != 4 {
-			t.Errorf("items %v", rep.Items)
-		}
-	}
-	n := 0
-	for _, r := range w.srv.Requests() {
-		if strings.HasPrefix(r, "POST /app/installations/77/access_tokens") {
-			n++
-		}
-	}
-	if n < 4 {
-		t.Errorf("asked for %d tokens although each was about to end", n)
-	}
-	_, err = w.run(&Config{Owners: []string{"me"}, URL: w.url, App: &App{ID: 8, Installation: 77, Key: secret.Ref{Scheme: "env", Name: "KEY"}}})
-	if err == nil {
-		t.Fatal("another app's id was taken")
-	}
-	contains(t, "error", err.Error(), "installation 77", "app's id, installation and key")
-	w.app = "not a key"
-	_, err = w.run(&Config{Owners: []string{"me"}, URL: w.url, App: &App{ID: 7, Installation: 77, Key: secret.Ref{Scheme: "env", Name: "KEY"}}})
-	if err == nil || strings.Contains(err.Error(), w.app) {
-		t.Fatal(err)
-	}
-	contains(t, "error", err.Error(), "not a PEM file")
-}
-
-// TestAppTokenIsKept: one that lasts is asked for once.
-func TestAppTokenIsKept(t *testing.T) {
-	t.Parallel()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, func(o *githubtest.Options) {
-		o.App = &githubtest.App{ID: 7, Installation: 77, Key: &key.PublicKey}
-	})
-	crowd(w)
-	w.app = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
-	rep := w.mustRun(&Config{Owners: []string{"me"}, URL: w.url, App: &App{ID: 7, Installation: 77, Key: secret.Ref{Scheme: "env", Name: "KEY"}}})
-	if len(rep.Items) != 8 {
-		t.Errorf("items %v", rep.Items)
-	}
-	if n := strings.Count(fmt.Sprint(w.srv.Requests()), "access_tokens"); n != 1 {
-		t.Errorf("asked for %d tokens", n)
-	}
 }
 
 // TestInterrupted: when the run ends in the middle, what is in work and what

@@ -110,7 +110,7 @@ cloud instance that reports and then ends itself.`,
 		c.GroupID = "start"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {
+	for _, c := range []*cobra.Command{newIAMCmd(a), newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {
 		c.GroupID = "print"
 		root.AddCommand(c)
 	}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"cmp"
+
+	"mayfly/iam"
+	"mayfly/runner"
+)
+
+// permissions is what the instances of c's deployment may do: what its jobs
+// need, what every run needs, and what the boot script and the ending need.
+// kmsKeys are keys of the user's own that the secrets are encrypted with. at
+// says where the deployment is.
+func permissions(c *runner.Config, at iam.Place, kmsKeys []string) *iam.Policy {
+	p := new(iam.Policy)
+	bucket, prefix := c.Store.Bucket()
+	if c.Store.Endpoint == "" { // else no AWS policy decides about it
+		at.Bucket, at.Prefix = bucket, prefix
+	}
+	p.Add(at, iam.Read("FetchBinaryAndConfig", "admin/mayfly-*", "admin/config-*"))
+	p.Add(at, runner.Permissions()...)
+	var refs []string
+	names := map[string][]string{}
+	for _, j := range c.Jobs {
+		needs := j.Config.Needs()
+		within := at
+		within.Job = string(j.Name)
+		within.Prefix = string(j.Prefix)
+		if at.Prefix != "" {
+			within.Prefix = at.Prefix + "/" + within.Prefix
+		}
+		p.Add(within, needs.Permissions...)
+		for _, ref := range needs.Secrets {
+			if names[ref.Scheme] == nil {
+				refs = append(refs, ref.Scheme)
+			}
+			names[ref.Scheme] = append(names[ref.Scheme], ref.Name)
+		}
+	}
+	var keepers []string
+	for _, scheme := range refs {
+		switch scheme {
+		case "ssm":
+			p.Add(at, iam.ReadParameters(names[scheme]...))
+			keepers = append(keepers, scheme)
+		case "secretsmanager":
+			p.Add(at, iam.ReadSecrets(names[scheme]...))
+			keepers = append(keepers, scheme)
+		}
+	}
+	if len(kmsKeys) > 0 && len(keepers) > 0 {
+		p.Add(at, iam.Decrypt(kmsKeys, keepers...))
+	}
+	switch {
+	case c.Notify.Topic != "":
+		p.Add(at, iam.Publish(string(c.Notify.Topic)))
+	case len(c.Notify.Email) > 0:
+		p.Add(at, iam.Publish(iam.TopicARN(string(c.Name))))
+	}
+	p.Add(at, iam.LeaveGroup(cmp.Or(c.Group, string(c.Name))))
+	return p
+}

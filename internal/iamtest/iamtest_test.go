@@ -1,0 +1,39 @@
+package iamtest
+
+import "testing"
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"a*c", "abbc", true}, {"a*c", "ac", true}, {"a*c", "acd", false}, {"a?c", "abc", true}, {"a?c", "ac", false},
+		{"a*", "a/b/c", true}, {"a.c", "abc", false}, {"", "", true}, {"", "a", false},
+		{"a${*}c", "a*c", true}, {"a${*}c", "abc", false}, {"${$}{x}", "${x}", true}, {"${?}", "?", true}, {"${?}", "x", false},
+	} {
+		if got := match(tt.pattern, tt.s); got != tt.want {
+			t.Errorf("match(%q, %q) = %t", tt.pattern, tt.s, got)
+		}
+	}
+}
+
+// TestParseRefuses what the evaluator would not understand.
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	const head = `{"Version": "2012-10-17", "Statement": [{"Sid": "a", "Effect": "Allow", "Action": "s3:GetObject"`
+	for _, doc := range []string{
+		`{}`, `{"Statement": []}`, head + `}]}`, // no resource
+		head + `, "Resource": "*", "NotAction": "x"}]}`,
+		head + `, "Resource": "*", "Condition": {"StringEquals": {"a": "b"}}}]}`,
+		head + `, "Resource": "*", "Condition": {"Null": {}}}]}`,
+		`{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}]}`,
+	} {
+		if _, err := Parse([]byte(doc)); err == nil {
+			t.Errorf("taken: %s", doc)
+		}
+	}
+	if _, err := Parse([]byte(head + `, "Resource": "*"}]}`)); err != nil {
+		t.Error(err)
+	}
+}

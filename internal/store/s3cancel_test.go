@@ -65,3 +65,47 @@ func TestCancelWaitingForBuffer(t *testing.T) {
 		t.Fatalf("error %v, want the cause", err)
 	}
 }
+
+// A server may store a part after the abort of its upload, when the part had
+// arrived already: so the abort is said again, where a part was cut off.
+func TestAbortIsRepeatedAfterCutParts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		fault s3test.Fault
+		least int
+		most  int
+	}{
+		{"cut off", s3test.Fault{Delay: 10 * time.Second}, 2, 5},
+		{"refused", s3test.Fault{Status: 403, Code: "AccessDenied"}, 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newServer(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			srv.Fault = func(r *s3test.Request) s3test.Fault {
+				if r.Op != "UploadPart" {
+					return s3test.Fault{}
+				}
+				if c.fault.Delay > 0 {
+					time.AfterFunc(20*time.Millisecond, cancel)
+				}
+				return c.fault
+			}
+			st, _ := newS3(t, srv, store.S3Options{})
+			w, err := st.Create(ctx, "k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(storetest.Bytes(smallPart)) // one part
+			if _, err := w.Commit(); err == nil {
+				t.Fatal("the write succeeded")
+			}
+			w.Close()
+			if n := srv.Count("AbortMultipartUpload"); n < c.least || n > c.most {
+				t.Errorf("aborted %d times, want %d to %d", n, c.least, c.most)
+			}
+			clean(t, srv)
+		})
+	}
+}

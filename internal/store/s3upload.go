@@ -79,6 +79,11 @@ func (w *s3Writer) upload(p *part) error {
 		opts = append(opts, unchecked)
 	}
 	out, err := s.client.UploadPart(w.ctx, in, opts...)
+	if err != nil && statusOf(err) == 0 { // no answer
+		w.mu.Lock()
+		w.cutOff = true
+		w.mu.Unlock()
+	}
 	switch {
 	case isNoUpload(err):
 		return s.wrap(fmt.Sprintf("upload part %d of", p.number), w.key, ErrAgain, err)

@@ -42,6 +42,7 @@ type s3Writer struct {
 	sending sync.WaitGroup
 	mu      sync.Mutex
 	sent    []types.CompletedPart
+	cutOff  bool  // the server may still be at work on a part
 	err     error // the first failure
 }
 
@@ -205,7 +206,7 @@ func (w *s3Writer) drop() error {
 	if w.uploadID != "" {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), cleanupTime)
 		defer cancel()
-		err = w.s.abort(ctx, w.key, w.uploadID)
+		err = w.abort(ctx)
 	}
 	if w.ambiguous {
 		lived := time.Since(w.began) + 2*time.Second // the store's clock has whole seconds
@@ -214,6 +215,28 @@ func (w *s3Writer) drop() error {
 		}))
 	}
 	return err
+}
+
+// abort removes the upload. A part that was cut off may have arrived whole, and
+// the server may store it after the abort, which brings the upload back:
+// "it might be necessary to abort a given multipart upload multiple times"
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html).
+func (w *s3Writer) abort(ctx context.Context) error {
+	err := w.s.abort(ctx, w.key, w.uploadID)
+	if err != nil || !w.cutOff {
+		return err
+	}
+	for _, later := range []time.Duration{200 * time.Millisecond, time.Second} {
+		select {
+		case <-time.After(later):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := w.s.abort(ctx, w.key, w.uploadID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fail keeps the first failure, ends everything in flight, and returns it.

@@ -51,6 +51,7 @@ type Options struct {
 // A Cloud makes clients. It is safe for concurrent use.
 type Cloud struct {
 	cfg    aws.Config
+	role   *role // nil: the credentials cannot be fetched anew
 	o      Options
 	getenv func(string) string
 }
@@ -65,12 +66,16 @@ func Load(ctx context.Context, o Options) (*Cloud, error) {
 	if c.o.MaxBackoff == 0 {
 		c.o.MaxBackoff = maxBackoff
 	}
-	meta := c.metadata()
+	meta := metadataClient(c.getenv, nil)
 	cfg, err := config.LoadDefaultConfig(ctx, c.options(meta)...)
 	if err != nil {
 		return nil, fmt.Errorf("load the AWS configuration: %w: check AWS_PROFILE and ~/.aws/config", err)
 	}
 	c.cfg = cfg
+	if cache, ok := cfg.Credentials.(*aws.CredentialsCache); ok {
+		c.role = &role{cache: cache}
+		c.cfg.Credentials = c.role
+	}
 	if cfg.Region == "" {
 		ctx, cancel := context.WithTimeout(ctx, metaTime)
 		defer cancel()
@@ -80,15 +85,6 @@ func Load(ctx context.Context, o Options) (*Cloud, error) {
 		}
 	}
 	return c, nil
-}
-
-func (c *Cloud) metadata() *imds.Client {
-	return imds.New(imds.Options{
-		// Version 1 answers anyone on the machine who can make it fetch a URL.
-		EnableFallback:    aws.FalseTernary,
-		Endpoint:          c.getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
-		ClientEnableState: metadataState(c.getenv),
-	})
 }
 
 func (c *Cloud) options(meta *imds.Client) []func(*config.LoadOptions) error {
@@ -151,11 +147,14 @@ func metadataState(getenv func(string) string) imds.ClientEnableState {
 // newRetryer tries 5 times. The SDK's token bucket is left out: it would make
 // one service's bad minute exhaust the tries of later, unrelated requests.
 func (c *Cloud) newRetryer() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = attempts
-		o.MaxBackoff = c.o.MaxBackoff
-		o.RateLimiter = ratelimit.None
-	})
+	return renewing{
+		Standard: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = attempts
+			o.MaxBackoff = c.o.MaxBackoff
+			o.RateLimiter = ratelimit.None
+		}),
+		renew: func() bool { return c.role != nil && c.role.renew() },
+	}
 }
 
 // boundedClient gives up on a connection that is not made, and on an answer

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/aws/smithy-go"
 )
@@ -50,12 +49,12 @@ func Explain(err error, action, resource string) error {
 	}
 	e := &actionError{action: action, resource: resource, err: err}
 	var api smithy.APIError
+	var role *roleError
 	switch {
 	case errors.As(err, &api):
 		e.reason, e.fix, e.kind = explainCode(api, action, resource)
-	case strings.Contains(err.Error(), "get credentials"): // SDK: no typed error
-		e.kind, e.reason = ErrNoCredentials, ErrNoCredentials.Error()
-		e.fix = "give the instance a role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+	case errors.As(err, &role):
+		e.kind, e.reason, e.fix = ErrNoCredentials, role.reason, role.fix
 	case errors.Is(err, context.DeadlineExceeded):
 		e.reason, e.fix = "no answer in time", "check network, endpoint and region"
 	case errors.Is(err, context.Canceled):

@@ -24,10 +24,8 @@ const urlKeys = `archive assignees blobs branches collaborators comments commits
 // described is a repository as GitHub lists it.
 func described(owner string, i int) string {
 	rnd := rand.New(rand.NewPCG(1, uint64(i)))
-	word := func() string {
-		words := strings.Fields("fast small static site generator parser client server for the of a in with modern dotfiles configuration terminal tool library backup experimental")
-		return words[rnd.IntN(len(words))]
-	}
+	words := strings.Fields("fast small static site generator parser client server for the of a in with modern dotfiles configuration terminal tool library backup experimental")
+	word := func() string { return words[rnd.IntN(len(words))] }
 	name := fmt.Sprintf("%s-%s-%d", word(), word(), i)
 	at := "https://api.github.com/repos/" + owner + "/" + name
 	day := func() string { return time.Unix(1.5e9+rnd.Int64N(2.5e8), 0).UTC().Format(time.RFC3339) }
@@ -126,7 +124,7 @@ func many(n int) roundTrip {
 // remembered for the next run. It does not run in parallel: it measures the
 // whole process.
 func TestMemoryOfAListing(t *testing.T) {
-	const n, most = 4_000, 600
+	const n, most = 5_000, 600
 	w := newWorld(t)
 	w.base = many(n)
 	c := &Config{Owners: []string{"octocat"}, Token: secret.Ref{Scheme: "env", Name: "TOKEN"}}

@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"jobs":                     {"runner", "jobs/"},
 	"runner":                   {"iam", "internal/store", "internal/secret", "internal/strictyaml"},
 	"iam":                      {},
+	"userdata":                 {},
 	"internal/":                {},
 	"internal/archive":         {"internal/store"},
 	"internal/gitwire":         {"internal/inflate"},

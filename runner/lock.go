@@ -24,7 +24,8 @@ const (
 	leaseMargin = 15 * time.Second
 	renewEvery  = 30 * time.Second
 	lockPoll    = 10 * time.Second
-	lockMax     = 64 << 10 // bytes; a lock is a few hundred
+	clockSlack  = 2 * time.Second // whole seconds here, fractions there
+	lockMax     = 64 << 10        // bytes; a lock is a few hundred
 )
 
 // A Holder is who has the lock: the content of runs/lock.json.
@@ -42,11 +43,14 @@ type HeldError struct {
 	Holder Holder
 	Where  string // the lock's URL
 	Left   time.Duration
+	// Watched says that the store's clock does not tell how old the lock is:
+	// only a while without a change does.
+	Watched bool
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("run %s on %s has been at work in this store since %s (%s): wait until it ends; if it is dead, its lock goes stale within %s",
-		e.Holder.Run, e.Holder.Host, e.Holder.Since.UTC().Format("2006-01-02 15:04:05 UTC"), e.Where, FormatDuration(leaseTime))
+	return OneLine(fmt.Sprintf("run %s on %s has been at work in this store since %s (%s): wait until it ends; if it is dead, its lock goes stale within %s",
+		e.Holder.Run, e.Holder.Host, e.Holder.Since.UTC().Format("2006-01-02 15:04:05 UTC"), e.Where, FormatDuration(max(e.Left, time.Second))), 1000)
 }
 
 // ErrLockLost is the cause of a run whose lease ran out or was taken over.
@@ -69,7 +73,8 @@ type Lock struct {
 }
 
 // acquire takes the lock. While another run holds it, acquire waits for it to
-// go stale when wait is set, else it returns a HeldError.
+// go stale when wait is set, else it returns a HeldError. It also waits where
+// nothing but waiting can tell a live lock from a dead one.
 func acquire(ctx context.Context, st store.Store, mine Holder, wait bool, log *slog.Logger) (*Lock, error) {
 	mine.Nonce = rand.Text()
 	l := &Lock{st: st, log: log, mine: mine, done: make(chan struct{})}
@@ -84,7 +89,7 @@ func acquire(ctx context.Context, st store.Store, mine Holder, wait bool, log *s
 			return nil, err
 		case held == nil:
 			return l, nil
-		case !wait:
+		case !wait && !held.Watched:
 			return nil, held
 		}
 		last = held
@@ -112,8 +117,8 @@ func (l *Lock) try(ctx context.Context, seen *watch) (*HeldError, error) {
 		case err != nil:
 			return nil, err
 		case !holder.Released:
-			if left := seen.left(o); left > 0 {
-				return &HeldError{holder, l.st.URL(lockKey), left}, nil
+			if left, watched := seen.left(o); left > 0 {
+				return &HeldError{holder, l.st.URL(lockKey), left, watched}, nil
 			}
 			l.log.Warn("taking over a stale lock", KeyHolder, holder.Run, KeyHost, holder.Host)
 		}
@@ -128,15 +133,16 @@ func (l *Lock) try(ctx context.Context, seen *watch) (*HeldError, error) {
 	return nil, errors.New("the lock changes faster than it can be taken: are many runs starting at once?")
 }
 
-// left says how long the lease that o shows still runs.
-func (w *watch) left(o store.Object) time.Duration {
-	if !o.Now.IsZero() {
-		return leaseTime - o.Now.Sub(o.Modified)
+// left says how long the lease that o shows still runs, by the store's clock.
+// Where there is none, or it was set back since, only watching helps.
+func (w *watch) left(o store.Object) (left time.Duration, watched bool) {
+	if !o.Now.IsZero() && !o.Modified.After(o.Now.Add(clockSlack)) {
+		return leaseTime - o.Now.Sub(o.Modified), false
 	}
 	if w.etag != o.ETag {
 		*w = watch{o.ETag, time.Now()}
 	}
-	return leaseTime - time.Since(w.since)
+	return leaseTime - time.Since(w.since), true
 }
 
 func readLock(ctx context.Context, st store.Store) (Holder, store.Object, error) {

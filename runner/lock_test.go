@@ -265,3 +265,29 @@ func TestRealDirectoryLock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A lock from a machine whose clock was wrong must not block the store until
+// that time has come.
+func TestLockFromTheFutureGoesStale(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := newMemStore()
+		st.skew = 30 * 24 * time.Hour
+		dead := mustLock(t, st, "dead", false)
+		dead.stop = nil // it never renews
+		st.skew = 0
+		began := time.Now()
+		mustLock(t, st, "a", false)
+		if waited := time.Since(began); waited < leaseTime || waited > 2*leaseTime {
+			t.Errorf("taken after %v, not when the lease was over", waited)
+		}
+	})
+}
+
+func TestHeldErrorIsOneHarmlessLine(t *testing.T) {
+	t.Parallel()
+	e := &HeldError{Holder: Holder{Run: "a\x1b[2J\nb", Host: "h\r\x00"}, Where: "file:///s", Left: 40 * time.Second}
+	if s := e.Error(); strings.ContainsAny(s, "\x1b\n\r\x00") || !strings.Contains(s, "within 40 s") {
+		t.Errorf("got %q", s)
+	}
+}

@@ -1,7 +1,7 @@
 // Package awstest is a small AWS in one process: SNS Publish, Systems Manager
-// GetParameter, Secrets Manager GetSecretValue and STS GetCallerIdentity, over
-// HTTP as the SDKs speak it. It is for tests and the demo, and does not need
-// package testing.
+// GetParameter, Secrets Manager GetSecretValue, STS GetCallerIdentity and Auto
+// Scaling groups, over HTTP as the SDKs speak it. It is for tests and the demo,
+// and does not need package testing.
 package awstest
 
 import (
@@ -52,6 +52,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	messages []Message
+	groups   []*Group
+	launched int            // by SetDesiredCapacity
 	calls    map[string]int // by action, "sns:Publish"
 	faults   map[string]*Fault
 }
@@ -88,6 +90,7 @@ func (s *Server) Env() map[string]string {
 		"AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_ENDPOINT_URL_SNS":      s.URL, "AWS_ENDPOINT_URL_SSM": s.URL,
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": s.URL, "AWS_ENDPOINT_URL_STS": s.URL,
+		"AWS_ENDPOINT_URL_AUTO_SCALING": s.URL,
 	}
 }
 
@@ -147,6 +150,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case "GetCallerIdentity":
 			c.action = "sts:GetCallerIdentity"
 			do = func() { s.callerIdentity(c) }
+		default:
+			c.action, do = s.groupCall(c, form)
 		}
 	default:
 		c.json = true

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -47,6 +48,7 @@ func (c *Cloud) LeaveGroup(ctx context.Context, instance, group string) error {
 		o.Region = region
 		o.BaseEndpoint = endpoint
 		o.Retryer = c.groupRetryer()
+		o.RetryMaxAttempts = 0 // AWS_MAX_ATTEMPTS would overrule it
 		if c.o.HTTPClient == nil {
 			o.HTTPClient = boundedClient(groupAnswer)
 		}
@@ -80,7 +82,7 @@ func explainGroup(err error, action, instance, group string) error {
 // for final.
 func (c *Cloud) groupRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = 0 // no limit: the context is
+		o.MaxAttempts = math.MaxInt32 // the SDK takes 0 for 3
 		o.MaxBackoff = min(groupMaxBackoff, c.o.MaxBackoff)
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{

@@ -37,6 +37,7 @@ type Deployment struct {
 	Now       func() time.Time // nil: time.Now
 	Monitor   *Monitor         // for a display; may be nil
 	Publisher Publisher        // nil: nobody to send the report to
+	Notices   Notices          // nil: nobody takes this machine away
 	Ender     Ender            // nil: this machine goes on
 	started   time.Time
 }

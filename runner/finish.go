@@ -43,6 +43,9 @@ func (r *run) finish(ctx context.Context, jobs context.Context) {
 	if len(rep.Jobs) == 0 {
 		r.problem(VerdictFailed, "run", errors.New("no job is configured"), "add one under jobs:")
 	}
+	if r.ahead != nil {
+		rep.Notes = r.ahead.notes()
+	}
 	r.log.Info("run ended: " + string(rep.Verdict))
 	if err := r.step(ctx, "write the log", logTime, r.logs.close); err != nil {
 		r.problem(VerdictComplete, "write the log", err, "the log in the store is not whole; this report is")

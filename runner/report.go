@@ -30,6 +30,8 @@ type Report struct {
 	// Problems are the run's own, beyond its jobs': a report that could not be
 	// sent, a log that is not whole.
 	Problems []Problem `json:"problems,omitempty"`
+	// Notes are what the reader should know of the machine that the run was on.
+	Notes []Problem `json:"notes,omitempty"`
 
 	stale time.Duration     // a backup older than this is named
 	hints map[string]string // job -> how to get its items back
@@ -73,6 +75,9 @@ func (r *Report) redact(f func(string) string) {
 	r.Cause = f(r.Cause)
 	for i := range r.Problems {
 		problem(&r.Problems[i])
+	}
+	for i := range r.Notes {
+		problem(&r.Notes[i])
 	}
 	for j := range r.Jobs {
 		jr := &r.Jobs[j]

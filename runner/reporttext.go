@@ -160,7 +160,7 @@ func (r *Report) ageLines(b *strings.Builder, jr JobReport, indent string) {
 
 func (r *Report) problemLines(b *strings.Builder) {
 	list := append([]Problem(nil), r.Problems...)
-	var notes []Problem
+	notes := append([]Problem(nil), r.Notes...)
 	for _, jr := range r.Jobs {
 		list = append(list, jr.problems()...)
 		for _, w := range jr.Warnings {

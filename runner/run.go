@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	stopTime   = 20 * time.Second // a job's, from its context's end to its return
-	finishTime = 90 * time.Second // for all of finish
-	startTime  = time.Minute      // to take a free lock
+	stopTime   = 20 * time.Second  // a job's, from its context's end to its return
+	finishTime = 90 * time.Second  // for all of finish
+	startTime  = 150 * time.Second // to take a free lock, or see that it is dead
 )
 
 // A run is one execution of a Deployment.
@@ -24,6 +24,7 @@ type run struct {
 	logs   *logStore
 	tail   *excerpt
 	lock   *Lock
+	ahead  *lookout // nil without Notices
 	report *Report
 }
 
@@ -42,6 +43,10 @@ func Run(ctx context.Context, d Deployment) (*Report, error) {
 
 	jobs, cancel := d.untilDeadline(ctx)
 	defer cancel(nil)
+	if d.Notices != nil {
+		r.ahead = &lookout{from: d.Notices, log: r.log}
+		go r.ahead.watch(jobs, cancel)
+	}
 	if err := r.start(jobs, cancel); err != nil {
 		if d.Unattended {
 			r.refuse(ctx, err)
@@ -231,12 +236,13 @@ func supervise(ctx context.Context, job Job, rec *Recorder) (cause string, err e
 	case <-ctx.Done():
 	}
 	rec.Log().Warn("stopping the job", KeyCause, causeOf(ctx))
-	timer := time.NewTimer(stopTime)
+	limit := timeToStop(ctx, time.Now())
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case err = <-done:
 	case <-timer.C:
-		err = fmt.Errorf("the job did not stop within %s and was left behind", FormatDuration(stopTime))
+		err = fmt.Errorf("the job did not stop within %s and was left behind", FormatDuration(limit))
 	}
 	return causeOf(ctx), err
 }

@@ -104,10 +104,15 @@ cloud instance that reports and then ends itself.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: "start", Title: "Start:"},
+		&cobra.Group{ID: "aws", Title: "AWS:"},
 		&cobra.Group{ID: "print", Title: "Print:"},
 	)
 	for _, c := range []*cobra.Command{newInitCmd(a), newCheckCmd(a), newRunCmd(a)} {
 		c.GroupID = "start"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{newStatusCmd(a), newLogsCmd(a)} {
+		c.GroupID = "aws"
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{newIAMCmd(a), newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {

@@ -73,7 +73,7 @@ jobs:
 		t.Fatal(err)
 	}
 	bucket, prefix := c.Store.Bucket()
-	if bucket != "bucket" || prefix != "some/prefix" || !c.Store.IsS3() || c.Store.Dir() != "" {
+	if bucket != "bucket" || prefix != "some/prefix" || !c.Store.IsS3() || c.Store.Location().Dir != "" {
 		t.Errorf("store: %+v", c.Store)
 	}
 	one := c.Jobs[0]
@@ -99,16 +99,16 @@ func TestParseStoreForms(t *testing.T) {
 		{"store: {url: s3://bucket, region: eu-west-1}", ""},
 		{"store: {url: s3://bucket, endpoint: 'http://127.0.0.1:9000', path_style: true}", ""},
 		{"store: s3://bucket", "f:2:8: store: the region of the bucket is not known"},
-		{"store: file://var/backups", "f:2:8: store: the directory is not absolute"},
-		{"store: {url: file://var}", "f:2:14: store.url: the directory is not absolute"},
+		{"store: file://var/backups", "f:2:8: store: not an absolute directory"},
+		{"store: {url: file://var}", "f:2:14: store.url: not an absolute directory"},
 		{"store: file:///", "f:2:8: store: the whole file system cannot be the store"},
 		{"store: file:///a/../b", "f:2:8: store: the directory has .. in it"},
-		{"store: /var/backups", "f:2:8: store: not an address of a store"},
-		{"store: https://bucket", "f:2:8: store: not an address of a store"},
-		{"store: s3://Bucket", "f:2:8: store: not a bucket's name"},
-		{"store: s3://192.168.1.1", "f:2:8: store: not a bucket's name"},
-		{"store: s3://a..b", "f:2:8: store: not a bucket's name"},
-		{"store: s3:///p", "f:2:8: store: not a bucket's name"},
+		{"store: /var/backups", "f:2:8: store: no scheme"},
+		{"store: https://bucket", `f:2:8: store: unknown scheme "https"`},
+		{"store: s3://Bucket", `f:2:8: store: "Bucket" cannot be a bucket`},
+		{"store: s3://192.168.1.1", `f:2:8: store: "192.168.1.1" cannot be a bucket`},
+		{"store: s3://a..b", `f:2:8: store: "a..b" cannot be a bucket`},
+		{"store: s3:///p", "f:2:8: store: no bucket"},
 		{"store: s3://bucket//p", "f:2:8: store: the prefix has an empty, . or .. part"},
 		{"store: s3://bucket/a/../p", "f:2:8: store: the prefix has an empty, . or .. part"},
 		{"store: \"s3://bucket/a b\"", "f:2:8: store: the prefix has characters that are not safe in every tool"},

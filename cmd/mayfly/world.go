@@ -53,7 +53,7 @@ func (w *world) cloud(ctx context.Context) (*cloud.Cloud, error) {
 func (w *world) store(ctx context.Context) (store.Store, error) {
 	spec := w.config.Store
 	if !spec.IsS3() {
-		return store.NewDir(spec.Dir())
+		return store.NewDir(spec.Location().Dir)
 	}
 	c, err := w.cloud(ctx)
 	if err != nil {

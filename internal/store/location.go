@@ -3,11 +3,13 @@ package store
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
+	"unicode"
 )
 
 // A Location is a parsed store address.
@@ -22,12 +24,16 @@ type Location struct {
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
+// safePrefix is printable ASCII without what needs quoting somewhere.
+var safePrefix = regexp.MustCompile(`^[A-Za-z0-9!_.*'()/=+@,-]{1,512}$`)
+
 // ParseURL parses a store address: "s3://bucket", "s3://bucket/prefix" or
-// "file:///directory".
+// "file:///directory". Its error does not repeat the address, which may hold a
+// password.
 func ParseURL(s string) (Location, error) {
 	scheme, _, ok := strings.Cut(s, "://")
 	if !ok {
-		return Location{}, fmt.Errorf("store %q: no scheme: write s3://bucket/prefix or file:///directory", s)
+		return Location{}, errors.New("no scheme: write s3://bucket/prefix or file:///directory")
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -35,48 +41,59 @@ func ParseURL(s string) (Location, error) {
 		if errors.As(err, &why) {
 			err = why.Err
 		}
-		return Location{}, fmt.Errorf("store %q: %w: write s3://bucket/prefix or file:///directory", s, err)
+		return Location{}, fmt.Errorf("%w: write s3://bucket/prefix or file:///directory", err)
 	}
 	if u.User != nil {
-		return Location{}, errors.New("store: no credentials belong into the address: give them by environment, profile or instance role")
+		return Location{}, errors.New("no credentials belong into the address: give them by environment, profile or instance role")
 	}
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return Location{}, fmt.Errorf("store %q: '?' and '#' have no place in it: write %%3F and %%23 if a directory is named so", s)
+		return Location{}, errors.New("'?' and '#' have no place in it: write %3F and %23 if a directory is named so")
 	}
 	switch scheme {
 	case "s3":
-		return s3Location(s, u)
+		return s3Location(u)
 	case "file":
-		return fileLocation(s, u, runtime.GOOS)
+		return fileLocation(u, runtime.GOOS)
 	}
-	return Location{}, fmt.Errorf("store %q: unknown scheme %q: write s3://bucket/prefix or file:///directory", s, scheme)
+	return Location{}, fmt.Errorf("unknown scheme %q: write s3://bucket/prefix or file:///directory", scheme)
 }
 
-func s3Location(s string, u *url.URL) (Location, error) {
-	if u.Host == "" {
-		return Location{}, fmt.Errorf("store %q: no bucket: write s3://bucket/prefix", s)
+func s3Location(u *url.URL) (Location, error) {
+	_, ip := netip.ParseAddr(u.Host)
+	switch {
+	case u.Host == "":
+		return Location{}, errors.New("no bucket: write s3://bucket/prefix")
+	case !bucketName.MatchString(u.Host) || strings.Contains(u.Host, "..") || ip == nil:
+		return Location{}, fmt.Errorf("%q cannot be a bucket: 3 to 63 lower-case letters, digits, dots and hyphens, and no address", u.Host)
 	}
-	if !bucketName.MatchString(u.Host) || strings.Contains(u.Host, "..") {
-		return Location{}, fmt.Errorf("store %q: %q cannot be a bucket: 3 to 63 lower-case letters, digits, dots and hyphens", s, u.Host)
+	l := Location{Scheme: "s3", Bucket: u.Host, Prefix: strings.TrimSuffix(strings.TrimPrefix(u.Path, "/"), "/")}
+	if l.Prefix == "" {
+		return l, nil
 	}
-	l := Location{Scheme: "s3", Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
-	if l.Prefix != "" {
-		if err := CheckKey(l.Prefix); err != nil {
-			return Location{}, fmt.Errorf("store %q: %w", s, err)
-		}
+	if !safePrefix.MatchString(l.Prefix) {
+		return Location{}, errors.New("the prefix has characters that are not safe in every tool: use letters, digits, - _ . and /")
+	}
+	if CheckKey(l.Prefix) != nil {
+		return Location{}, errors.New("the prefix has an empty, . or .. part: write s3://bucket/prefix")
 	}
 	return l, nil
 }
 
-func fileLocation(s string, u *url.URL, goos string) (Location, error) {
+func fileLocation(u *url.URL, goos string) (Location, error) {
 	if u.Host != "" || u.Path == "" {
-		return Location{}, fmt.Errorf("store %q: not an absolute directory: write three slashes, as in file:///var/backups", s)
+		return Location{}, errors.New("not an absolute directory: write three slashes, as in file:///var/backups")
 	}
 	dir := u.Path
+	if strings.Contains(dir+"/", "/../") {
+		return Location{}, errors.New("the directory has .. in it: write it out")
+	}
+	if strings.ContainsFunc(dir, unicode.IsControl) {
+		return Location{}, errors.New("the directory has control characters in it: give it another name")
+	}
 	if goos == "windows" {
 		dir = strings.TrimPrefix(dir, "/")
 		if len(dir) < 3 || dir[1] != ':' || dir[2] != '/' {
-			return Location{}, fmt.Errorf("store %q: no drive: write file:///C:/backups", s)
+			return Location{}, errors.New("no drive: write file:///C:/backups")
 		}
 	}
 	return Location{Scheme: "file", Dir: filepath.Clean(filepath.FromSlash(dir))}, nil

@@ -30,14 +30,18 @@ func TestParseURL(t *testing.T) {
 		"s3://Bucket":         "cannot be a bucket",
 		"s3://b":              "cannot be a bucket",
 		"s3://bucket:80/x":    "cannot be a bucket",
-		"s3://bucket/a//b":    "cannot be a part",
-		"s3://bucket/../b":    "cannot be a part",
+		"s3://bucket/a//b":    "empty, . or .. part",
+		"s3://bucket/../b":    "empty, . or .. part",
 		"s3://bucket/a?b=c":   "have no place",
 		"s3://k:s@bucket/a":   "no credentials",
 		"file://var/backups":  "three slashes",
 		"file://":             "three slashes",
 		"https://example.com": "unknown scheme",
 		"s3://bucket/%zz":     "invalid URL escape",
+		"s3://192.168.1.1":    "cannot be a bucket",
+		"s3://bucket/a b":     "not safe",
+		"file:///a/../b":      "has ..",
+		"file:///a%0Ab":       "control characters",
 	} {
 		_, err := ParseURL(s)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -56,7 +60,7 @@ func TestWindowsLocations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l, err := fileLocation(s, u, "windows"); (err == nil) != good || good && l.Dir != "C:/backups" {
+		if l, err := fileLocation(u, "windows"); (err == nil) != good || good && l.Dir != "C:/backups" {
 			t.Errorf("%s: %+v, error %v", s, l, err)
 		}
 	}

@@ -115,7 +115,7 @@ cloud instance that reports and then ends itself.`,
 		c.GroupID = "aws"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newIAMCmd(a), newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {
+	for _, c := range []*cobra.Command{newUserdataCmd(a), newIAMCmd(a), newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {
 		c.GroupID = "print"
 		root.AddCommand(c)
 	}

@@ -208,8 +208,8 @@ func (r result) String() string {
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
-// binary is the mayfly under test.
-func binary(t *testing.T) string {
+// mayflyBinary is the mayfly under test.
+func mayflyBinary(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(moduleRoot(t), "bin", "mayfly")
 	if _, err := os.Stat(bin); err != nil {
@@ -256,7 +256,7 @@ func (w *world) startWith(under []string, config string, args ...string) *proces
 	if len(args) == 0 {
 		args = []string{"run"}
 	}
-	argv := slices.Concat(under, []string{binary(w.t)}, args)
+	argv := slices.Concat(under, []string{mayflyBinary(w.t)}, args)
 	p := &process{t: w.t, stop: make(chan struct{}), argv: map[string]bool{}}
 	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = work, w.env(), &p.out, &p.err

@@ -13,7 +13,7 @@ import (
 
 // The binary runs on any Linux of its architecture, with nothing beside it.
 func TestBinary(t *testing.T) {
-	bin := binary(t)
+	bin := mayflyBinary(t)
 	info, err := os.Stat(bin)
 	if err != nil {
 		t.Fatal(err)

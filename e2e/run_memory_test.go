@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mayfly/internal/gittest"
 )
@@ -30,7 +31,7 @@ func TestMemory(t *testing.T) {
 	}{
 		{"four of 260 MB at once", memoryPromise, fourLarge, 4 * 250e6, 4},
 		{"one over 4 GiB", memoryPromise, func(w *world) error {
-			return gittest.Big(w.bare("huge"), 4<<30+512<<20, 5)
+			return huge(w.bare("huge"), 4608)
 		}, 4 << 30, 1},
 		{"100,000 refs", memoryPromise + 100_000*1000, func(w *world) error {
 			return gittest.Many(w.bare("many"), 100_000)
@@ -38,9 +39,11 @@ func TestMemory(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t).versity()
+			began := time.Now()
 			if err := c.fill(w); err != nil {
 				t.Fatal(err)
 			}
+			t.Logf("made in %s", time.Since(began).Round(time.Second))
 			r := w.run(w.config(s3Store, "parallel: 4"))
 			if r.code != 0 {
 				t.Fatalf("%s", r)
@@ -74,7 +77,7 @@ func fourLarge(w *world) error {
 		dir := w.bare(fmt.Sprintf("large-%d", i))
 		all.Go(func() {
 			if i < 2 {
-				errs[i] = gittest.Big(dir, 260e6, uint64(i))
+				errs[i] = huge(dir, 250)
 			} else {
 				errs[i] = deltas(dir, 260e6, uint64(i))
 			}

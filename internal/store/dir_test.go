@@ -212,3 +212,52 @@ func TestDirComesAndGoes(t *testing.T) {
 		t.Error("left:", k)
 	}
 }
+
+// What can be read must be listed: a folder moved to a larger disk and linked
+// back looked as if nothing had ever been backed up.
+func TestDirListsBehindLinks(t *testing.T) {
+	t.Parallel()
+	root, elsewhere := t.TempDir(), t.TempDir()
+	d, err := store.NewDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, filepath.Join(root, "github")); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"github/a/b.zip", "plain/x"} {
+		if _, err := d.Put(t.Context(), key, []byte("x"), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("x", filepath.Join(root, "plain", "y")); err != nil {
+		t.Fatal(err)
+	}
+	list := func(prefix string) (keys []string, err error) {
+		for o, err := range d.List(t.Context(), prefix) {
+			if err != nil {
+				return keys, err
+			}
+			keys = append(keys, o.Key)
+		}
+		return keys, nil
+	}
+	if keys, err := list(""); err != nil || strings.Join(keys, " ") != "github/a/b.zip plain/x plain/y" {
+		t.Errorf("%q, error %v", keys, err)
+	}
+	if err := os.Symlink(root, filepath.Join(root, "round")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := list(""); err == nil || !strings.Contains(err.Error(), "circle") {
+		t.Errorf("links in a circle: error %v", err)
+	}
+	if keys, err := list("plain/"); err != nil || len(keys) != 2 {
+		t.Errorf("beside the circle: %q, error %v", keys, err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(root, "plain", "z")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := list("plain/"); err == nil || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("a dead link: error %v", err)
+	}
+}

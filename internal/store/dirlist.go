@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"os"
@@ -56,10 +57,17 @@ func (d *Dir) walkDir(ctx context.Context, dir, prefix string, f func(string, fs
 	// "a.b" comes before "a/c": directories sort by their name with the slash.
 	paths := make([]string, 0, len(entries))
 	for _, e := range entries {
-		switch p := dir + e.Name(); {
-		case e.IsDir() && (strings.HasPrefix(p+"/", prefix) || strings.HasPrefix(prefix, p+"/")):
+		p := dir + e.Name()
+		if !strings.HasPrefix(p+"/", prefix) && !strings.HasPrefix(prefix, p+"/") {
+			continue
+		}
+		mode, err := d.mode(p, e)
+		switch {
+		case err != nil:
+			return err
+		case mode.IsDir():
 			paths = append(paths, p+"/")
-		case e.Type().IsRegular() && strings.HasPrefix(p, prefix):
+		case mode.IsRegular() && strings.HasPrefix(p, prefix):
 			paths = append(paths, p)
 		}
 	}
@@ -71,7 +79,7 @@ func (d *Dir) walkDir(ctx context.Context, dir, prefix string, f func(string, fs
 			}
 			continue
 		}
-		fi, err := os.Lstat(filepath.Join(d.root, filepath.FromSlash(p)))
+		fi, err := os.Stat(filepath.Join(d.root, filepath.FromSlash(p)))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // deleted meanwhile
 		}
@@ -84,6 +92,27 @@ func (d *Dir) walkDir(ctx context.Context, dir, prefix string, f func(string, fs
 	}
 	return nil
 }
+
+// mode is that of an entry, or of what it links to: reads and writes follow
+// symbolic links, so a listing that did not would say that nothing is there. A
+// link that leads nowhere, or around, is an error for the same reason.
+func (d *Dir) mode(p string, e fs.DirEntry) (fs.FileMode, error) {
+	if e.Type()&fs.ModeSymlink == 0 {
+		return e.Type(), nil
+	}
+	if strings.Count(p, "/") > maxDepth {
+		return 0, fmt.Errorf("%s: symbolic links lead around in a circle: remove them", p)
+	}
+	fi, err := os.Stat(filepath.Join(d.root, filepath.FromSlash(p)))
+	if err != nil {
+		return 0, fmt.Errorf("%s: this symbolic link leads nowhere: %w: mend or remove it", p, err)
+	}
+	return fi.Mode().Type(), nil
+}
+
+// maxDepth is more than any key of ours has, and less than what a system
+// follows.
+const maxDepth = 20
 
 // AbortUploads implements Store.
 func (d *Dir) AbortUploads(ctx context.Context, prefix string, before time.Time) (int, error) {

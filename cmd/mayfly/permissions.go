@@ -17,7 +17,7 @@ func permissions(c *runner.Config, at iam.Place, kmsKeys []string) *iam.Policy {
 	if c.Store.Endpoint == "" { // else no AWS policy decides about it
 		at.Bucket, at.Prefix = bucket, prefix
 	}
-	p.Add(at, iam.Read("FetchBinaryAndConfig", "admin/mayfly-*", "admin/config-*"))
+	p.Add(at, iam.Read("FetchBinaryAndConfig", "admin/mayfly-*", "admin/config-*"), iam.List("TellWhatIsMissingAtBoot", "admin/*"))
 	p.Add(at, runner.Permissions()...)
 	var refs []string
 	names := map[string][]string{}

@@ -105,7 +105,7 @@ func (d *Dir) mode(p string, e fs.DirEntry) (fs.FileMode, error) {
 	}
 	fi, err := os.Stat(filepath.Join(d.root, filepath.FromSlash(p)))
 	if err != nil {
-		return 0, fmt.Errorf("%s: this symbolic link leads nowhere: %w: mend or remove it", p, err)
+		return 0, fmt.Errorf("%s: this symbolic link leads nowhere: %v: mend or remove it", p, err) // not ErrNotExist: the listing is incomplete
 	}
 	return fi.Mode().Type(), nil
 }

@@ -14,6 +14,7 @@ type Config struct {
 	Schedule Schedule     `yaml:"schedule" doc:"when the instance starts, and when it ends at the latest"`
 	Instance InstanceSpec `yaml:"instance" doc:"what kind of instance does the work"`
 	Group    string       `yaml:"group" doc:"name of an Auto Scaling group made by hand; follows from name by default"`
+	Keep     Duration     `yaml:"keep_on_failure" doc:"for debugging: how long an instance whose run failed stays for a look, until the deadline at most" example:"30m"`
 	Jobs     []JobSpec    `yaml:"jobs,required" doc:"what is done, in this order" example:"[{name: github, github: {owners: [octocat]}}]"`
 }
 

@@ -91,6 +91,9 @@ func (v checker) schedule() {
 	if v.doc.Has("schedule.deadline") && time.Duration(s.Deadline) < 5*time.Minute {
 		v.doc.Add("schedule.deadline", "is too short", "give a run at least 5m; what is not needed costs nothing")
 	}
+	if s.Deadline > 0 && v.c.Keep >= s.Deadline {
+		v.doc.Add("keep_on_failure", fmt.Sprintf("is not shorter than the deadline, %s", s.Deadline), "shorten it, or extend schedule.deadline")
+	}
 }
 
 var instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{2,20}$`)

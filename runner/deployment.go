@@ -39,7 +39,12 @@ type Deployment struct {
 	Publisher Publisher        // nil: nobody to send the report to
 	Notices   Notices          // nil: nobody takes this machine away
 	Ender     Ender            // nil: this machine goes on
-	started   time.Time
+	// Keep is how long a machine whose run failed goes on before it is ended,
+	// never beyond the Deadline.
+	Keep time.Duration
+	// Remarks are what the reader should know of the machine.
+	Remarks []Problem
+	started time.Time
 }
 
 // A Task is one job, ready to run.

@@ -26,9 +26,6 @@ const (
 // finish reports the run: log, report.json and report.txt to the store, mail,
 // console; then it releases the lock. Each step is bounded, and none can keep
 // the next from happening. It does not care whether ctx has ended.
-//
-// The report is stored twice: before it is published, so that a cut in between
-// leaves one (published: pending), and after, with how that went.
 func (r *run) finish(ctx context.Context, jobs context.Context) {
 	rep := r.report
 	rep.Ended = r.Now().UTC()
@@ -44,9 +41,19 @@ func (r *run) finish(ctx context.Context, jobs context.Context) {
 		r.problem(VerdictFailed, "run", errors.New("no job is configured"), "add one under jobs:")
 	}
 	if r.ahead != nil {
-		rep.Notes = r.ahead.notes()
+		rep.Notes = append(rep.Notes, r.ahead.notes()...)
 	}
+	r.keep(ctx)
 	r.log.Info("run ended: " + string(rep.Verdict))
+	r.deliver(ctx)
+}
+
+// deliver gets log and report to whom they are for, and releases the lock.
+//
+// The report is stored twice: before it is published, so that a cut in between
+// leaves one (published: pending), and after, with how that went.
+func (r *run) deliver(ctx context.Context) {
+	rep := r.report
 	if err := r.step(ctx, "write the log", logTime, r.logs.close); err != nil {
 		r.problem(VerdictComplete, "write the log", err, "the log in the store is not whole; this report is")
 	}
@@ -73,6 +80,7 @@ func (r *run) refuse(ctx context.Context, why error) {
 	rep := r.report
 	rep.Ended = r.Now().UTC()
 	r.problem(VerdictFailed, "start", why, "nothing was done")
+	r.keep(ctx)
 	rep.redact(r.Redact)
 	if r.Publisher != nil {
 		r.publish(ctx)
@@ -154,14 +162,18 @@ func (r *run) print() {
 	}
 }
 
-// end ends the machine. It runs whatever happened before.
+// end ends the machine, once it need not be kept. It runs whatever happened
+// before.
 func (r *run) end(ctx context.Context) {
 	if r.Ender == nil {
 		return
 	}
-	if err := r.step(ctx, "end the machine", endTime, r.Ender.End); err != nil {
-		r.log.Error("cannot end the machine", KeyErr, err)
-	}
+	defer func() {
+		if err := r.step(ctx, "end the machine", endTime, r.Ender.End); err != nil {
+			r.log.Error("cannot end the machine", KeyErr, err)
+		}
+	}()
+	r.linger(ctx)
 }
 
 // problem adds one of the run's own and makes the verdict at least v.

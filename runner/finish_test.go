@@ -90,21 +90,17 @@ func TestPanicsWhileFinishing(t *testing.T) {
 	}
 }
 
-// End is called even when a part of the run itself breaks.
+// When a part of the run itself breaks, that is reported, and End is called.
 func TestEndAfterAPanicOfTheRunner(t *testing.T) {
 	t.Parallel()
 	st, end := newMemStore(), &ender{}
 	st.fault = func(op, key string) error { panic("store is broken") }
-	d, _ := deployment(st)
+	d, out := deployment(st)
 	d.Ender = end
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("no panic")
-			}
-		}()
-		_, _ = Run(t.Context(), d)
-	}()
+	rep, err := Run(t.Context(), d)
+	if err != nil || rep.Verdict != VerdictFailed || !strings.Contains(out.String(), "it panicked: store is broken") {
+		t.Errorf("%v:\n%s", err, out)
+	}
 	if end.calls != 1 {
 		t.Error("End was not called")
 	}

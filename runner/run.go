@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,20 +27,28 @@ type run struct {
 	lock   *Lock
 	ahead  *lookout // nil without Notices
 	report *Report
+	kept   time.Time // until when the machine is kept; zero: it is not
 }
 
 // Run runs the jobs one after the other and reports. One job's failure, panic
 // or hang does not stop the next; ctx's end, with its cause, stops all of them.
 //
 // The error is a *StartupError when the run did not begin: nothing was written
-// then. Else the Report says how it went, and has been stored, published and
-// printed. Whatever happens, d.Ender is called last.
-func Run(ctx context.Context, d Deployment) (*Report, error) {
+// then; an unattended run has a Report all the same, published and printed.
+// Else the Report says how it went, and has been stored, published and printed.
+// Whatever happens, a panic included, d.Ender is called last.
+func Run(ctx context.Context, d Deployment) (rep *Report, err error) {
 	d = d.withDefaults()
 	r := &run{Deployment: d, logs: newLogStore(d.Store, d.RunID), tail: &excerpt{}}
 	r.log = newLogger(d.Console, d.Level, fanout{r.logs, r.tail}, d.Redact).With(KeyRun, d.RunID)
 	r.report = d.newReport()
 	defer r.end(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			r.panicked(ctx, p)
+			rep, err = r.report, nil
+		}
+	}()
 
 	jobs, cancel := d.untilDeadline(ctx)
 	defer cancel(nil)
@@ -50,6 +59,7 @@ func Run(ctx context.Context, d Deployment) (*Report, error) {
 	if err := r.start(jobs, cancel); err != nil {
 		if d.Unattended {
 			r.refuse(ctx, err)
+			return r.report, err
 		}
 		return nil, err
 	}
@@ -78,7 +88,7 @@ func (d *Deployment) newReport() *Report {
 	r := &Report{
 		Format: 1, Deployment: d.Name, Run: d.RunID, Version: d.Version,
 		Started: d.started, Next: d.Next, Host: d.Host, Instance: d.Instance,
-		Published: PublishedOff, Jobs: []JobReport{},
+		Published: PublishedOff, Jobs: []JobReport{}, Notes: slices.Clone(d.Remarks),
 		stale: d.Stale, hints: map[string]string{},
 	}
 	if d.Store != nil {

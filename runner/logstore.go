@@ -14,12 +14,13 @@ import (
 const (
 	pieceEvery = 15 * time.Second // how much of the log a kill -9 can take
 	pieceTime  = 30 * time.Second // for one write, retries in the store included
+	pieceFull  = 256 << 10        // bytes that are not kept waiting
 	pieceMax   = 1 << 20          // bytes held back while the store does not answer
 )
 
 // A logStore keeps a log in a store, in create-only pieces
 // runs/RUN-ID/log/00001.txt and so on: one every 15 s when there is something
-// to write. Its memory is bounded; writing to it never blocks and never fails.
+// to write, sooner when there is much. Its memory is bounded; writing to it never blocks and never fails.
 type logStore struct {
 	st     store.Store
 	prefix string // runs/RUN-ID/log/
@@ -34,12 +35,13 @@ type logStore struct {
 	failed error  // the last write
 	gaps   int    // records lost in all
 
+	full chan struct{} // there is a piece to write
 	stop context.CancelFunc
 	done chan struct{}
 }
 
 func newLogStore(st store.Store, runID string) *logStore {
-	return &logStore{st: st, prefix: "runs/" + runID + "/log/", number: 1, done: make(chan struct{})}
+	return &logStore{st: st, prefix: "runs/" + runID + "/log/", number: 1, full: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // Write takes one record.
@@ -51,6 +53,12 @@ func (l *logStore) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	l.pending = append(l.pending, p...)
+	if len(l.pending) >= pieceFull {
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
+	}
 	return len(p), nil
 }
 
@@ -59,10 +67,24 @@ func (l *logStore) keep(ctx context.Context) {
 	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(l.done)
-		for sleep(ctx, pieceEvery) == nil {
+		for l.wait(ctx) {
 			l.flush(ctx)
 		}
 	}()
+}
+
+// wait waits for the next piece to write; false: there will be none.
+func (l *logStore) wait(ctx context.Context) bool {
+	timer := time.NewTimer(pieceEvery)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.full:
+		return l.failed == nil || sleep(ctx, pieceEvery) == nil // do not press a store that refuses
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // flush writes what there is. A piece that the store did not take is tried
@@ -93,7 +115,7 @@ func (l *logStore) cutPiece() bool {
 	}
 	l.piece = bytes.Clone(l.pending)
 	if l.lost > 0 {
-		l.piece = fmt.Appendf(l.piece, "(%d lines are missing here: the store took no log for a while)\n", l.lost)
+		l.piece = fmt.Appendf(l.piece, "(%d lines are missing here: they came faster than the store took them)\n", l.lost)
 		l.gaps += l.lost
 	}
 	l.pending, l.lost = l.pending[:0], 0
@@ -116,7 +138,7 @@ func (l *logStore) close(ctx context.Context) error {
 	case l.failed != nil:
 		return fmt.Errorf("write the log to %s: %w", l.st.URL(l.prefix), l.failed)
 	case l.gaps > 0:
-		return fmt.Errorf("write the log to %s: %d lines are missing: the store took none for a while", l.st.URL(l.prefix), l.gaps)
+		return fmt.Errorf("write the log to %s: %d lines are missing: they came faster than the store took them", l.st.URL(l.prefix), l.gaps)
 	}
 	return nil
 }

@@ -112,3 +112,32 @@ func TestExcerpt(t *testing.T) {
 		t.Errorf("%d bytes are kept", len(head)+cap(e.tail))
 	}
 }
+
+// A run over many repositories that all fail logs much at once; with a store
+// that works nothing of it may be lost.
+func TestLogThatComesFast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := newMemStore()
+		l := newLogStore(st, "R")
+		l.keep(t.Context())
+		line := strings.Repeat("x", 1023) + "\n"
+		const lines = 8 << 10
+		for i := range lines {
+			fmt.Fprint(l, line)
+			if i%100 == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		if err := l.close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		got := 0
+		for _, k := range st.keys("runs/R/log/") {
+			got += strings.Count(st.text(k), line)
+		}
+		if got != lines {
+			t.Errorf("%d of %d lines kept", got, lines)
+		}
+	})
+}

@@ -26,28 +26,34 @@ type facts struct {
 	armed    bool   // the boot script's power-off is on disk
 }
 
-// refuse says why the machine must not be ended; nil: it may.
-//
-// Everything it asks for is true on an instance that the boot script prepared,
-// and most of it false on anything else. The unit is what counts most: a process
-// cannot be in it by mistake, and no flag or variable puts it there.
-func (f facts) refuse() error {
+// elsewhere says why this is no process that ends machines; nil: it may be.
+// What it asks for is true in the unit that the boot script starts, and false
+// in a shell, on a laptop, in a container and in a test. A process cannot be in
+// that unit by mistake: no flag, variable or file puts it there.
+func (f facts) elsewhere() error {
 	switch {
 	case !f.told:
 		return errors.New("--end-instance was not given")
 	case f.testing:
 		return errors.New("this is a test: no test ends the machine it runs on")
-	case isInstance(f.firmware) && f.metadata != "" && f.firmware != f.metadata:
-		return fmt.Errorf("the firmware says that this is %s, instance metadata says %s: metadata is not this machine's own", f.firmware, f.metadata)
 	case !inUnit(f.cgroups):
 		return fmt.Errorf("this process does not belong to the unit %s that the boot script starts: leave --end-instance out", unit)
 	case !f.systemd:
 		return errors.New("systemd is not this machine's init system")
 	case !f.root:
 		return errors.New("only root may power off")
-	case f.armed:
-		return nil // this machine is powered off at its deadline anyway
-	case isInstance(f.firmware) && f.firmware == f.metadata:
+	}
+	return nil
+}
+
+// stranger says why this is not the instance to end; nil: it is. Firmware and
+// metadata must not disagree, and something must show that this machine was
+// meant: that they agree, or that it is powered off at its deadline anyway.
+func (f facts) stranger() error {
+	switch {
+	case isInstance(f.firmware) && f.metadata != "" && f.firmware != f.metadata:
+		return fmt.Errorf("the firmware says that this is %s, instance metadata says %s: metadata is not this machine's own", f.firmware, f.metadata)
+	case f.armed, isInstance(f.firmware) && f.firmware == f.metadata:
 		return nil
 	}
 	return fmt.Errorf("nothing shows that this is an instance: the boot script left no %s, and firmware and metadata do not name the same instance", DeadlineFile)

@@ -14,20 +14,25 @@ import (
 
 // ThisMachine returns the means to end the machine that this process runs on,
 // or says why it must not be ended. told is whether --end-instance was given;
-// instance is the id that instance metadata names, "" when it does not answer.
+// instance asks metadata for the instance's id, "" when it does not answer, and
+// is called only where the rest looks like an instance.
 //
 // Nothing else hands out what really powers off, and there is no way to have it
-// without an answer to every question of facts.refuse, asked of the kernel and
-// the firmware itself: tests can put in rungs of their own, never these.
-func ThisMachine(ctx context.Context, told bool, instance string) (*Machine, error) {
+// without an answer to every question of the guard, asked of the kernel and the
+// firmware itself: tests can put in rungs of their own, never these.
+func ThisMachine(ctx context.Context, told bool, instance func(context.Context) string) (*Machine, error) {
 	m := &Machine{}
 	m.Deadline, m.Unarmed = ReadDeadline(DeadlineFile)
 	f := facts{
 		told: told, testing: flag.Lookup("test.v") != nil, root: os.Geteuid() == 0, systemd: isDir("/run/systemd/system"),
-		cgroups: content("/proc/self/cgroup"), firmware: content("/sys/class/dmi/id/board_asset_tag"),
-		metadata: instance, armed: m.Unarmed == nil,
+		cgroups: content("/proc/self/cgroup"), firmware: content("/sys/class/dmi/id/board_asset_tag"), armed: m.Unarmed == nil,
 	}
-	if err := f.refuse(); err != nil {
+	err := f.elsewhere()
+	if err == nil {
+		f.metadata = instance(ctx)
+		err = f.stranger()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("this machine is not ended: %w", err)
 	}
 	if m.Unarmed == nil {

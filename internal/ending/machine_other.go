@@ -8,6 +8,6 @@ import (
 )
 
 // ThisMachine refuses: only Linux instances are ended.
-func ThisMachine(context.Context, bool, string) (*Machine, error) {
+func ThisMachine(context.Context, bool, func(context.Context) string) (*Machine, error) {
 	return nil, errors.New("this machine is not ended: mayfly ends Linux instances only: leave --end-instance out")
 }

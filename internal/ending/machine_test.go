@@ -101,20 +101,6 @@ func TestWaysToPowerOff(t *testing.T) {
 	}
 }
 
-// No test can end the machine it runs on, and none has the means to.
-func TestThisMachineRefusesInTests(t *testing.T) {
-	t.Parallel()
-	for _, told := range []bool{false, true} {
-		for _, id := range []string{"", "i-0abc", content("/sys/class/dmi/id/board_asset_tag")} {
-			if m, err := ThisMachine(t.Context(), told, id); err == nil || m != nil {
-				t.Fatalf("told %v, metadata %q: the means to end this machine were handed out", told, id)
-			} else if !strings.Contains(err.Error(), "this machine is not ended") {
-				t.Errorf("got %v", err)
-			}
-		}
-	}
-}
-
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	const inside = "0::/system.slice/mayfly.service"
@@ -147,7 +133,10 @@ func TestGuard(t *testing.T) {
 	} {
 		f := instance
 		c.change(&f)
-		err := f.refuse()
+		err := f.elsewhere()
+		if err == nil {
+			err = f.stranger()
+		}
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}

@@ -31,7 +31,7 @@ func TestGoneRepositoriesAreNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.srv.Set("octo/hidden", githubtest.Attributes{Hidden: true})
+	w.srv.Set("octo/hidden", githubtest.Attributes{Private: true, Hidden: true})
 	before := fmt.Sprint(w.segments())
 	w.start = start().Add(time.Hour)
 	warning := func(c *Config) string {

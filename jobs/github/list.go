@@ -78,7 +78,7 @@ func (l *listing) list(ctx context.Context) ([]*repository, error) {
 		return nil, err
 	}
 	if !l.config.Token.IsZero() {
-		u, _, err := l.client.Users.Get(ctx, "")
+		u, err := l.account(ctx, "")
 		if err != nil {
 			return nil, problemOf("ask whose token this is", "", err)
 		}
@@ -91,6 +91,10 @@ func (l *listing) list(ctx context.Context) ([]*repository, error) {
 		if ctx.Err() != nil {
 			return l.sorted(), context.Cause(ctx)
 		}
+	}
+	if len(errs) == 0 && len(l.found) == 0 {
+		p := noneOf(strings.Join(l.config.Owners, ", "))
+		errs = append(errs, &p)
 	}
 	return l.sorted(), errors.Join(errs...)
 }
@@ -108,71 +112,97 @@ func (l *listing) sorted() []*repository {
 func (l *listing) owner(ctx context.Context, owner string) error {
 	if owner == me {
 		if l.config.App != nil {
-			return l.pages(ctx, l.installation())
+			n, err := l.installed(ctx, "")
+			if err == nil && n == 0 {
+				l.warn(noneOf("the installation"))
+			}
+			return err
 		}
-		return l.pages(ctx, l.own("owner,collaborator,organization_member"))
+		return l.myself(ctx, "owner,collaborator,organization_member")
 	}
-	u, _, err := l.client.Users.Get(ctx, owner)
+	u, err := l.account(ctx, owner)
 	if err != nil {
 		return err
 	}
+	installed := 0
 	if l.config.App != nil {
-		if err := l.pages(ctx, ownedBy(l.installation(), u.GetLogin())); err != nil {
+		if installed, err = l.installed(ctx, u.GetLogin()); err != nil {
 			return err
 		}
 	}
 	if u.GetType() == "Organization" {
-		return l.organization(ctx, u)
+		return l.organization(ctx, u.GetLogin(), installed)
 	}
 	if strings.EqualFold(u.GetLogin(), l.self.GetLogin()) {
-		return l.myself(ctx)
+		return l.myself(ctx, "owner")
 	}
-	if err := l.pages(ctx, l.user(u.GetLogin())); err != nil {
-		return err
-	}
-	l.compare(u.GetLogin(), int64(u.GetPublicRepos()))
-	return nil
-}
-
-// organization lists everything the token sees of one.
-func (l *listing) organization(ctx context.Context, u *gh.User) error {
-	o, _, err := l.client.Organizations.Get(ctx, u.GetLogin())
+	_, listed, err := l.pages(ctx, l.user(u.GetLogin()), "")
 	if err != nil {
 		return err
 	}
-	if err := l.pages(ctx, l.org(u.GetLogin())); err != nil {
-		return err
-	}
-	l.compare(u.GetLogin(), int64(o.GetPublicRepos())+o.GetTotalPrivateRepos())
-	return nil
+	return l.compare(ctx, u.GetLogin(), listed+installed, countsOf(u), func(ctx context.Context) (counts, error) {
+		u, err := l.account(ctx, owner)
+		return countsOf(u), err
+	})
 }
 
-// myself lists the repositories of the token's own account. Only this listing
-// holds the private ones.
-func (l *listing) myself(ctx context.Context) error {
-	if err := l.pages(ctx, l.own("owner")); err != nil {
-		return err
+// account asks who that is; "" is whose the token is.
+func (l *listing) account(ctx context.Context, name string) (*gh.User, error) {
+	u, _, err := l.client.Users.Get(ctx, name)
+	if err == nil && u.GetLogin() == "" {
+		err = errors.New("GitHub's answer names no account")
 	}
-	l.compare(l.self.GetLogin(), int64(l.self.GetPublicRepos())+l.self.GetOwnedPrivateRepos())
-	return nil
+	return u, err
 }
 
-// compare warns when the listing is shorter than the owner's own count: a
-// token that was not given all repositories says nothing about the others.
-func (l *listing) compare(owner string, counted int64) {
-	var listed int64
-	for _, r := range l.found {
-		if strings.EqualFold(r.owner(), owner) {
-			listed++
+// installed lists what a GitHub App's installation was given, of one owner or,
+// with "", of all, and returns how many those are.
+func (l *listing) installed(ctx context.Context, owner string) (int, error) {
+	total := 0
+	all, kept, err := l.pages(ctx, func(ctx context.Context, o gh.ListOptions) ([]*gh.Repository, *gh.Response, error) {
+		rs, resp, err := l.client.Apps.ListRepos(ctx, &o)
+		if err != nil || rs == nil {
+			return nil, resp, err
 		}
+		total = rs.GetTotalCount()
+		return rs.Repositories, resp, nil
+	}, owner)
+	if err == nil && all < total {
+		err = fewer("the installation was given %d repositories, and the listing holds %d of them", total, all)
 	}
-	if listed >= counted {
-		return
+	return kept, err
+}
+
+// organization lists everything the token sees of one.
+func (l *listing) organization(ctx context.Context, name string, installed int) error {
+	count := func(ctx context.Context) (counts, error) {
+		o, _, err := l.client.Organizations.Get(ctx, name)
+		if err == nil && o.GetLogin() == "" {
+			err = errors.New("GitHub's answer names no organization")
+		}
+		return counts{int64(o.GetPublicRepos()), o.GetTotalPrivateRepos()}, err
 	}
-	l.warn(runner.Problem{
-		Item: owner, Doing: "list the repositories of",
-		Reason: fmt.Sprintf("%d repositories are counted, and the token sees %d of them", counted, listed),
-		Fix:    "give the token access to all repositories, or leave out on purpose what is missing",
+	was, err := count(ctx)
+	if err != nil {
+		return err
+	}
+	_, listed, err := l.pages(ctx, l.org(name), "")
+	if err != nil {
+		return err
+	}
+	return l.compare(ctx, name, listed+installed, was, count)
+}
+
+// myself lists the repositories of the token's own account and, as the
+// affiliation says, others'. Only this listing holds the private ones.
+func (l *listing) myself(ctx context.Context, affiliation string) error {
+	_, listed, err := l.pages(ctx, l.own(affiliation), "")
+	if err != nil {
+		return err
+	}
+	return l.compare(ctx, l.self.GetLogin(), listed, countsOf(l.self), func(ctx context.Context) (counts, error) {
+		u, err := l.account(ctx, "")
+		return countsOf(u), err
 	})
 }
 
@@ -200,55 +230,44 @@ func (l *listing) org(name string) page {
 	}
 }
 
-func (l *listing) installation() page {
-	return func(ctx context.Context, o gh.ListOptions) ([]*gh.Repository, *gh.Response, error) {
-		rs, resp, err := l.client.Apps.ListRepos(ctx, &o)
-		if err != nil || rs == nil {
-			return nil, resp, err
-		}
-		return rs.Repositories, resp, nil
-	}
-}
-
-// ownedBy keeps one owner's repositories of a listing.
-func ownedBy(p page, owner string) page {
-	return func(ctx context.Context, o gh.ListOptions) ([]*gh.Repository, *gh.Response, error) {
-		rs, resp, err := p(ctx, o)
-		var kept []*gh.Repository
-		for _, r := range rs {
-			if strings.EqualFold(r.GetOwner().GetLogin(), owner) {
-				kept = append(kept, r)
-			}
-		}
-		return kept, resp, err
-	}
-}
-
-// pages reads a listing to its end. By creation and ascending, a repository
-// made meanwhile comes last instead of pushing another one over the edge of a
-// page.
-func (l *listing) pages(ctx context.Context, p page) error {
+// pages reads a listing to its end and adds to what is found: one owner's
+// repositories or, with "", all. It returns how many different ones the
+// listing held, and how many of them are the owner's. By creation and
+// ascending, a repository made meanwhile comes last instead of pushing another
+// one over the edge of a page.
+func (l *listing) pages(ctx context.Context, p page, owner string) (all, kept int, err error) {
+	seen := map[int64]bool{}
 	o := gh.ListOptions{Page: 1, PerPage: 100}
 	for {
 		rs, resp, err := p(ctx, o)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("GitHub answered %s", resp.Status)
+			return 0, 0, fmt.Errorf("GitHub answered %s", resp.Status)
+		}
+		if rs == nil { // null, which is no list
+			return 0, 0, fmt.Errorf("page %d of the listing is not a list of repositories", o.Page)
 		}
 		for _, r := range rs {
 			one, err := repositoryOf(r, l.pack)
 			if err != nil {
-				return err
+				return 0, 0, err
 			}
-			l.found[one.id] = one
+			if seen[one.id] {
+				continue
+			}
+			seen[one.id] = true
+			if owner == "" || strings.EqualFold(one.owner(), owner) {
+				l.found[one.id] = one
+				kept++
+			}
 		}
 		if resp.NextPage == 0 {
-			return nil
+			return len(seen), kept, nil
 		}
 		if resp.NextPage <= o.Page {
-			return fmt.Errorf("page %d of the listing names page %d as the next", o.Page, resp.NextPage)
+			return 0, 0, fmt.Errorf("page %d of the listing names page %d as the next", o.Page, resp.NextPage)
 		}
 		o.Page = resp.NextPage
 	}

@@ -83,7 +83,11 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	if listErr == nil {
 		j.warnOfGone(all, good)
 	}
-	j.work(ctx, j.pick(all, good), good)
+	picked := j.pick(all, good)
+	j.work(ctx, picked, good)
+	if len(picked) == 0 {
+		listErr = errors.Join(listErr, noneSelected(len(all)))
+	}
 	return listErr
 }
 
@@ -199,14 +203,16 @@ func (j *job) pick(all []*repository, good map[string]time.Time) []*repository {
 		}
 		return picked[i].size > picked[k].size
 	})
-	if len(picked) == 0 {
-		j.warn(runner.Problem{
-			Doing:  "select repositories",
-			Reason: fmt.Sprintf("none of the %d repositories listed is selected", len(all)),
-			Fix:    "check owners, include, exclude, forks, archived and private",
-		})
-	}
 	return picked
+}
+
+// noneSelected is an error: a job that backs up nothing is not complete.
+func noneSelected(listed int) error {
+	return &runner.Problem{
+		Doing:  "select repositories",
+		Reason: fmt.Sprintf("the config selects none of %d repositories", listed),
+		Fix:    "correct the globs of include and exclude, and see forks, archived and private",
+	}
 }
 
 // work backs up the repositories, several at once, and returns when none is

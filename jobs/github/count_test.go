@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -142,4 +143,42 @@ func TestOwnerWithoutRepositories(t *testing.T) {
 		t.Fatalf("error %v, expected %d", err, rep.Expected)
 	}
 	contains(t, "error", err.Error(), "list the repositories of void: there is none")
+}
+
+// stripLink takes the header that names the next page, as some proxies do.
+func stripLink(base http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		resp, err := base.RoundTrip(r)
+		if err == nil {
+			resp.Header.Del("Link")
+		}
+		return resp, err
+	})
+}
+
+// TestLostLinks: a full page without a Link header is not taken for the last.
+func TestLostLinks(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{99, 100, 101, 250, 300} {
+		l := &listing{client: newClient(stripLink(many(n)), endpoints{api: &url.URL{Scheme: "https", Host: "api.github.com", Path: "/"}}), config: &Config{Owners: []string{"octocat"}}}
+		all, err := l.list(t.Context())
+		if err != nil || len(all) != n {
+			t.Errorf("%d of %d: %v", len(all), n, err)
+		}
+	}
+}
+
+// TestRepeatedPage: a server that gives the same page for ever is noticed.
+func TestRepeatedPage(t *testing.T) {
+	t.Parallel()
+	base := stripLink(many(100))
+	first := roundTrip(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "page=2", "page=1", 1)
+		return base.RoundTrip(r)
+	})
+	l := &listing{client: newClient(first, endpoints{api: &url.URL{Scheme: "https", Host: "api.github.com", Path: "/"}}), config: &Config{Owners: []string{"octocat"}}}
+	if _, err := l.list(t.Context()); err == nil || !strings.Contains(err.Error(), "not on the pages before") {
+		t.Errorf("error %v", err)
+	}
 }

@@ -249,6 +249,7 @@ func (l *listing) pages(ctx context.Context, p page, owner string) (all, kept in
 		if rs == nil { // null, which is no list
 			return 0, 0, fmt.Errorf("page %d of the listing is not a list of repositories", o.Page)
 		}
+		before := len(seen)
 		for _, r := range rs {
 			one, err := repositoryOf(r, l.pack)
 			if err != nil {
@@ -261,6 +262,12 @@ func (l *listing) pages(ctx context.Context, p page, owner string) (all, kept in
 			if owner == "" || strings.EqualFold(one.owner(), owner) {
 				l.found[one.id] = one
 				kept++
+			}
+		}
+		if resp.NextPage == 0 && len(rs) >= o.PerPage && resp.Header.Get("Link") == "" {
+			// A proxy may have taken the header; a page beyond the last is empty.
+			if resp.NextPage = o.Page + 1; len(seen) == before {
+				return 0, 0, fmt.Errorf("page %d of the listing holds nothing that was not on the pages before", o.Page)
 			}
 		}
 		if resp.NextPage == 0 {

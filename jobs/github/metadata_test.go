@@ -106,7 +106,8 @@ func many(n int) roundTrip {
 			if page*perPage < n {
 				w.Header().Set("Link", fmt.Sprintf(`<https://api.github.com/user/repos?page=%d>; rel="next"`, page+1))
 			}
-			sep := "["
+			w.WriteString("[")
+			sep := ""
 			for i := (page - 1) * perPage; i < min(n, page*perPage); i++ {
 				w.WriteString(sep + described("octocat", i))
 				sep = ","

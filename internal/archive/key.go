@@ -88,7 +88,9 @@ func notInName(r rune) bool {
 // Newest lists the segments below prefix once and returns for each
 // "owner/name" when its newest one was made: the time in the key of a full
 // segment, which outlives a copy of the store, and the store's time of an
-// increment. A listing that breaks off yields no map, only the error.
+// increment. No segment is newer than its object: the stamp of a machine whose
+// clock was ahead would hide the backup's age for ever. A listing that breaks
+// off yields no map, only the error.
 func Newest(ctx context.Context, st store.Store, prefix string) (map[string]time.Time, error) {
 	newest := make(map[string]time.Time)
 	for o, err := range st.List(ctx, below(prefix)) {
@@ -100,7 +102,7 @@ func Newest(ctx context.Context, st store.Store, prefix string) (map[string]time
 			continue
 		}
 		made := p.Full
-		if p.Incr {
+		if p.Incr || made.After(o.Modified) {
 			made = o.Modified
 		}
 		if repo := p.Owner + "/" + p.Name; made.After(newest[repo]) {

@@ -86,6 +86,7 @@ func TestNewest(t *testing.T) {
 		Key("github", "acme", "chain", created, 0, false),
 		Key("github", "acme", "chain", created, 1, true),
 		Key("github", "me", "site", created.Add(-week), 0, false),
+		Key("github", "ahead", "site", copied.AddDate(70, 0, 0), 0, false), // by a clock that was wrong
 		Key("github2", "acme", "other", created, 0, false),
 		"github/index.json",
 	} {
@@ -100,7 +101,7 @@ func TestNewest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]time.Time{"acme/site": created, "acme/chain": copied, "me/site": created.Add(-week)}
+	want := map[string]time.Time{"acme/site": created, "acme/chain": copied, "me/site": created.Add(-week), "ahead/site": copied}
 	if !maps.EqualFunc(got, want, time.Time.Equal) {
 		t.Errorf("Newest = %v, want %v", got, want)
 	}

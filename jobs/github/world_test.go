@@ -23,8 +23,8 @@ import (
 
 const testToken = "github_pat_11ABCDEFG0/+secret=token"
 
-// start is when every test's run begins.
-func start() time.Time { return time.Date(2026, 11, 20, 17, 4, 12, 0, time.UTC) }
+// start is when every test's run begins: in the past, as the store's clock sees it.
+func start() time.Time { return time.Date(2025, 11, 20, 17, 4, 12, 0, time.UTC) }
 
 // A world is a GitHub with an account "octo", a store, and a run's inputs.
 type world struct {
@@ -78,7 +78,7 @@ func (w *world) repo(name string, kind gittest.Kind) {
 
 func (w *world) env() runner.Env {
 	return runner.Env{
-		Job: "github", Prefix: "github", RunID: "20261120T170412Z-test", Start: w.start, Store: w.st,
+		Job: "github", Prefix: "github", RunID: "20251120T170412Z-test", Start: w.start, Store: w.st,
 		Secret: func(r secret.Ref) (secret.Value, error) {
 			if r.Name == "KEY" {
 				return secret.New(w.app), nil
@@ -143,7 +143,7 @@ func (w *world) segments() []string {
 // segment opens the one full segment of a repository.
 func (w *world) segment(name string) *zip.ReadCloser {
 	w.t.Helper()
-	z, err := zip.OpenReader(filepath.Join(w.dir, "github", filepath.FromSlash(name), "20261120T170412Z", "0000-full.zip"))
+	z, err := zip.OpenReader(filepath.Join(w.dir, "github", filepath.FromSlash(name), "20251120T170412Z", "0000-full.zip"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

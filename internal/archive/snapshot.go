@@ -79,6 +79,7 @@ func (s Snapshot) check() error {
 		}
 	}
 	last := ""
+	names := make(map[string]bool, len(s.Refs))
 	for _, r := range s.Refs {
 		name := r.Name().String()
 		if err := checkRefName(name); err != nil {
@@ -91,6 +92,13 @@ func (s Snapshot) check() error {
 			return fmt.Errorf("ref %q names no object", name)
 		}
 		last = name
+		names[name] = true
+		// The longer name sorts after its own beginning, if not right after.
+		for i, c := range name {
+			if c == '/' && names[name[:i]] {
+				return fmt.Errorf("refs %q and %q cannot both be: git refuses to restore them", name[:i], name)
+			}
+		}
 	}
 	return nil
 }

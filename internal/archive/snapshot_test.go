@@ -68,6 +68,9 @@ func TestSnapshotCheck(t *testing.T) {
 	}{
 		{"plain", Snapshot{symbolic("refs/heads/main"), []*plumbing.Reference{main}}, ""},
 		{"sorted as bytes", Snapshot{nil, []*plumbing.Reference{ref("refs/heads/a-b", oidA), ref("refs/heads/a/b", oidA), ref("refs/heads/aa", oidA)}}, ""},
+		{"file and directory", Snapshot{nil, []*plumbing.Reference{ref("refs/heads/a", oidA), ref("refs/heads/a-b", oidA), ref("refs/heads/a/b", oidA)}}, "cannot both be"},
+		{"file and directory apart", Snapshot{nil, []*plumbing.Reference{ref("refs/heads/a", oidA), ref("refs/heads/a-b", oidA), ref("refs/heads/a/b/c", oidA)}}, "cannot both be"},
+		{"alike", Snapshot{nil, []*plumbing.Reference{ref("refs/heads/a", oidA), ref("refs/heads/ab", oidA), ref("refs/heads/b/a", oidA)}}, ""},
 		{"unsorted", Snapshot{nil, []*plumbing.Reference{ref("refs/tags/v1", oidA), main}}, "sorted"},
 		{"twice", Snapshot{nil, []*plumbing.Reference{main, main}}, "sorted"},
 		{"no object", Snapshot{nil, []*plumbing.Reference{ref("refs/heads/main", "")}}, "names no object"},

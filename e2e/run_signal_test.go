@@ -54,16 +54,16 @@ func temporary(t *testing.T, dir string) []string {
 }
 
 // where are the stores that the tests of signals are about.
-func where(t *testing.T, f func(t *testing.T, w *world, address string)) {
-	t.Run("versitygw", func(t *testing.T) { f(t, newWorld(t).versity(), s3Store) })
-	t.Run("directory", func(t *testing.T) { w := newWorld(t); f(t, w, w.fileStore()) })
+func where(t *testing.T, name string, f func(t *testing.T, w *world, address string)) {
+	t.Run(name+"versitygw", func(t *testing.T) { f(t, newWorld(t).versity(), s3Store) })
+	t.Run(name+"directory", func(t *testing.T) { w := newWorld(t); f(t, w, w.fileStore()) })
 }
 
 // Interrupted, a run stops soon, keeps what is finished, leaves nothing half
 // made, says why, and lets the next one go on.
 func TestSignalInterrupts(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		where(t, func(t *testing.T, w *world, address string) {
+		where(t, sig.String()+" ", func(t *testing.T, w *world, address string) {
 			p := midway(w, address)
 			sent := time.Now()
 			if err := p.cmd.Process.Signal(sig); err != nil {
@@ -150,7 +150,7 @@ func TestSecondSignalEnds(t *testing.T) {
 // Killed, a run leaves nothing half made that could be taken for a backup. The
 // next one says who seems to be at work, and works once the lease has run out.
 func TestKillLeavesNothingHalfMade(t *testing.T) {
-	where(t, func(t *testing.T, w *world, address string) {
+	where(t, "", func(t *testing.T, w *world, address string) {
 		p := midway(w, address)
 		if err := p.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -174,7 +174,7 @@ func TestKillLeavesNothingHalfMade(t *testing.T) {
 			t.Errorf("want exit code 2 at once: %s", r)
 		}
 		has(t, "the error", r.err, "take the lock", "on "+host+" has been at work in this store since", "runs/lock.json",
-			"wait until it ends; if it is dead, its lock goes stale within 1 min 30 s")
+			"wait until it ends; if it is dead, its lock goes stale within 1 min")
 		if after := len(filesBelow(t, dir)); after != before || len(w.aws.Messages()) > 0 {
 			t.Errorf("%d files before, %d after, messages %v", before, after, w.aws.Messages())
 		}

@@ -87,7 +87,7 @@ func badInputs(t *testing.T) []badInput {
 		{"store that cannot be written", storeAt("file://" + readOnly + "/store"), []string{"read-only file system: correct store:", readOnly}},
 		{"store in a pseudo file system", storeAt("file:///proc/mayfly"), []string{"/proc/mayfly", "correct store:"}},
 		{"store is a file", storeAt("file://" + aFile), []string{aFile, "name a directory"}},
-		{"store without a scheme", storeAt("/var/backups"), []string{"mayfly.yaml:2:8: ", "file:///DIRECTORY"}},
+		{"store without a scheme", storeAt("/var/backups"), []string{"mayfly.yaml:2:8: ", "file:///directory"}},
 
 		{"environment variable not set", replace(token, "env:NO_SUCH_TOKEN"), []string{"env:NO_SUCH_TOKEN", "not set"}},
 		{"token file missing", replace(token, "file:/no/such/token"), []string{"file:/no/such/token", "no such file"}},

@@ -31,6 +31,8 @@ type app struct {
 	config string // --config
 	quiet  bool   // --quiet
 	debug  bool   // --verbose
+
+	instance *instance // nil: this is no instance, or nobody has said so
 }
 
 // A codeError carries the exit code of an error that has been explained.

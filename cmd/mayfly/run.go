@@ -40,7 +40,11 @@ func (a *app) run(ctx context.Context, c *runner.Config) error {
 	w := newWorld(c, a.getenv)
 	d, err := a.deployment(ctx, w)
 	if err != nil {
-		return usageError(errors.New(w.redactor.Redact(err.Error())))
+		err = errors.New(w.redactor.Redact(err.Error()))
+		if d.Unattended {
+			runner.Refuse(ctx, *d, err)
+		}
+		return usageError(err)
 	}
 	defer a.showProgress(d.Monitor)()
 	report, err := runner.Run(ctx, *d)
@@ -54,13 +58,15 @@ func (a *app) run(ctx context.Context, c *runner.Config) error {
 }
 
 // deployment puts together what one run needs. It reads secrets but writes
-// nothing.
+// nothing. With an error comes what there is, enough to report it.
 func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, error) {
 	c, start := w.config, a.now().UTC()
 	d := &runner.Deployment{
 		Name: string(c.Name), RunID: runner.NewRunID(start, a.hostname), Version: mayflyVersion(), Host: a.hostname,
 		Out: a.stdout, Redact: w.redactor.Redact, Now: a.now, Monitor: &runner.Monitor{},
 	}
+	a.instance.describe(d)
+	d.Stale = staleAfter(c.Schedule, start)
 	if a.debug {
 		d.Console, d.Level = a.stderr, slog.LevelDebug
 	}
@@ -70,21 +76,25 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 	for _, next := range c.Schedule.Start.Next(start, c.Schedule.Timezone.Location(), 1) {
 		d.Next = next
 	}
+	publisher, err := w.publisher(ctx)
+	if err != nil {
+		return d, fmt.Errorf("find the topic to publish to: %w", err)
+	}
+	d.Publisher = publisher
+	st, err := w.store(ctx)
+	if err != nil {
+		return d, fmt.Errorf("open the store %s: %w", c.Store.URL, err)
+	}
+	d.Store = st
 	secrets, err := w.secrets(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if d.Store, err = w.store(ctx); err != nil {
-		return nil, fmt.Errorf("open the store %s: %w", c.Store.URL, err)
-	}
-	if d.Publisher, err = w.publisher(ctx); err != nil {
-		return nil, fmt.Errorf("find the topic to publish to: %w", err)
+		return d, err
 	}
 	rt := httpTransport()
 	for _, j := range c.Jobs {
 		job, err := j.Config.New(w.env(j, d, start, secrets, rt))
 		if err != nil {
-			return nil, fmt.Errorf("build job %s: %w", j.Name, err)
+			return d, fmt.Errorf("build job %s: %w", j.Name, err)
 		}
 		t := runner.Task{Name: string(j.Name), Timeout: time.Duration(j.Timeout), Job: job}
 		if r, ok := job.(restorer); ok {

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Builds the virtual machine's disk: Debian bookworm for amd64 with cloud-init
 # and curl, from the mirror this machine uses itself; nothing of mayfly is in
-# it. Prints the directory it is in (root.img, vmlinuz, initrd). Built once:
-# the directory is named after this script's own hash.
+# it. Prints the directory it is in: root.img, vmlinuz, initrd, and a
+# certificate that the image trusts (tls.crt, tls.key). Built once: the
+# directory is named after this script's own hash.
 #
 # shellcheck disable=SC2016 # apt-get's format strings are not the shell's
 set -eu
@@ -16,7 +17,7 @@ began=$(date +%s)
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 missing=
-for p in qemu-system-x86 seabios mmdebstrap e2fsprogs iproute2; do
+for p in qemu-system-x86 seabios mmdebstrap e2fsprogs iproute2 openssl; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
 done
 if [ -n "$missing" ]; then
@@ -54,6 +55,9 @@ put etc/cloud/cloud.cfg.d/99_ec2.cfg <<'X'
 datasource_list: [Ec2]
 network: {config: disabled}
 X
+put etc/fstab <<'X'
+/dev/vda / ext4 defaults 0 0
+X
 put etc/systemd/network/10-all.network <<'X'
 [Match]
 Type=ether
@@ -89,12 +93,17 @@ X
 $sudo chmod 755 "$root/usr/local/sbin/test-agent"
 $sudo systemctl --quiet --root="$root" enable systemd-networkd.service test-agent.service >&2
 # Nothing here needs them, and the network is a private one.
-$sudo systemctl --quiet --root="$root" mask apt-daily.timer apt-daily-upgrade.timer systemd-networkd-wait-online.service >&2
+$sudo systemctl --quiet --root="$root" mask apt-daily.timer apt-daily-upgrade.timer >&2
+
+# mayfly talks to GitHub by https only.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj '/CN=mayfly test' \
+	-addext 'subjectAltName=IP:169.254.169.254' -keyout "$work/tls.key" -out "$work/tls.crt" 2>/dev/null
+$sudo tee -a "$root/etc/ssl/certs/ca-certificates.crt" <"$work/tls.crt" >/dev/null
 
 $sudo cp "$root"/boot/vmlinuz-* "$work/vmlinuz"
 $sudo cp "$root"/boot/initrd.img-* "$work/initrd"
 $sudo rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/log/*.log
-$sudo /sbin/mke2fs -q -t ext4 -d "$root" "$work/root.img" 1G
+$sudo /sbin/mke2fs -q -t ext4 -d "$root" "$work/root.img" 1G >&2
 $sudo rm -rf "$root"
 $sudo chown -R "$(id -u):$(id -g)" "$work"
 mv "$work" "$dir"

@@ -1,0 +1,119 @@
+//go:build e2evm
+
+package vm
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"mayfly/internal/awstest"
+	"mayfly/internal/imdstest"
+)
+
+// The main one: all goes well.
+func TestRun(t *testing.T) {
+	w, _ := scenario{subject: "complete", says: []string{"2 repositories"}, within: 2 * time.Minute}.live(t)
+	for _, repo := range []string{"hello", "photos"} {
+		key, segment := w.object("deep/github/"+owner+"/"+repo+"/", "/0000-full.zip")
+		if key == "" || !bytes.HasPrefix(segment, []byte("PK")) {
+			t.Errorf("there is no segment of %s in the bucket: %q", repo, w.objects())
+		}
+	}
+}
+
+// Whatever goes wrong, the machine ends itself in time and says why.
+func TestFaults(t *testing.T) {
+	for name, sc := range faults() {
+		t.Run(name, func(t *testing.T) { sc.live(t) })
+	}
+}
+
+func faults() map[string]scenario {
+	sleeper := []byte("#!/bin/sh\ntrap '' TERM\nsleep 1000000\n")
+	return map[string]scenario{
+		"no binary": {
+			before:  func(w *world) { w.remove(w.admin("mayfly-")) },
+			says:    []string{"fetch mayfly: HTTP 404"},
+			subject: "failed before the run", within: 2 * time.Minute,
+		},
+		"wrong checksum": {
+			before:  func(w *world) { w.put(w.admin("mayfly-"), []byte("not what was pinned")) },
+			says:    []string{"fetch mayfly: wrong checksum"},
+			subject: "failed before the run", within: 2 * time.Minute,
+		},
+		"config does not parse": {
+			config:  "name: [vm\n",
+			subject: "failed", within: 2 * time.Minute,
+		},
+		"binary hangs": {
+			program: sleeper, subject: "cut off", says: []string{"watchdog"}, within: 4 * time.Minute,
+		},
+		"run is killed": {
+			middle:  do("systemctl kill --signal=KILL mayfly.service"),
+			subject: "cut off", says: []string{"signal", "KILL"}, within: 2 * time.Minute,
+		},
+		"run is stopped": {
+			middle:  do("systemctl kill --signal=STOP mayfly.service"),
+			subject: "cut off", says: []string{"watchdog"}, within: 4 * time.Minute,
+		},
+		"job hangs": {
+			middle:  func(*world, *machine) {},
+			subject: "interrupted", says: []string{"deadline"},
+		},
+		"interruption notice": {
+			middle: func(w *world, _ *machine) {
+				w.imds.Change(func(s *imdstest.State) { s.Action, s.ActionTime = "terminate", time.Now().Add(2*time.Minute) })
+			},
+			subject: "interrupted", within: 2 * time.Minute,
+		},
+		"reboot": {
+			middle: do("systemctl reboot"), reboots: 1,
+			subject: "failed before the run", says: []string{"started a second time"},
+		},
+		"metadata is down": {
+			early: func(w *world, m *machine) {
+				m.waitFor("modules:config")
+				w.imds.SetFault("", imdstest.Fault{Reset: true})
+			},
+			suspended: true, stays: true, says: []string{"instance metadata does not answer"}, within: 3 * time.Minute,
+		},
+		"group is throttled": {
+			before:    fault("autoscaling:TerminateInstanceInAutoScalingGroup", awstest.Fault{Status: 400, Code: "Throttling", Text: "Rate exceeded"}),
+			suspended: true, stays: true, subject: "complete", says: []string{"Throttling"}, within: 3 * time.Minute,
+		},
+		"group is denied": {
+			before:    fault("autoscaling:TerminateInstanceInAutoScalingGroup", awstest.Fault{Status: 403, Code: "AccessDenied", Text: "not authorized"}),
+			suspended: true, stays: true, subject: "complete", says: []string{"AccessDenied"}, within: 3 * time.Minute,
+		},
+		"group is silent": {
+			before:    fault("autoscaling:TerminateInstanceInAutoScalingGroup", awstest.Fault{Hang: true}),
+			suspended: true, stays: true, subject: "complete", says: []string{"leave the Auto Scaling group"}, within: 4 * time.Minute,
+		},
+		"topic is down": {
+			before: fault("sns:Publish", awstest.Fault{Status: 503, Code: "ServiceUnavailable", Text: "down"}),
+			says:   []string{"2 repositories", "ServiceUnavailable"}, within: 3 * time.Minute,
+		},
+		"topic is silent": {
+			before: fault("sns:Publish", awstest.Fault{Hang: true}),
+			says:   []string{"2 repositories"}, within: 4 * time.Minute,
+		},
+		"store is down": {
+			before:  func(w *world) { w.gateway.Process.Kill() },
+			subject: "failed before the run", says: []string{"fetch mayfly"},
+		},
+		"store goes down": {
+			middle:  func(w *world, _ *machine) { w.gateway.Process.Kill() },
+			subject: "vm",
+		},
+	}
+}
+
+func fault(action string, f awstest.Fault) func(*world) {
+	return func(w *world) { w.aws.SetFault(action, f) }
+}
+
+// do does something in the machine.
+func do(what string) func(*world, *machine) {
+	return func(w *world, _ *machine) { w.agent.do(what) }
+}

@@ -1,0 +1,164 @@
+//go:build e2evm
+
+package vm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mayfly/internal/awstest"
+	"mayfly/internal/imdstest"
+)
+
+const (
+	deadline = 5 * time.Minute
+	// Power-off begins by the deadline, and the machine is off this much later.
+	offWithin = 2 * time.Minute
+	// Emulated, a machine needs this long until it arms the deadline.
+	bootTime = 45 * time.Second
+)
+
+// A scenario is one life of a machine.
+type scenario struct {
+	program []byte // stands in for mayfly; nil: mayfly
+	config  string // stands in for the config; "": the deployment's
+	// The group's ReplaceUnhealthy process is suspended, as it should be. In all
+	// other scenarios it is not: leaving the group has to be enough.
+	suspended bool
+	before    func(w *world)             // before the machine is started
+	early     func(w *world, m *machine) // from then on
+	middle    func(w *world, m *machine) // when the run is in its middle, which it stays in
+	reboots   int
+	// Each of them is in the published messages, the report or the console.
+	says []string
+	// subject is part of the only published message's subject; "": none is
+	// published.
+	subject string
+	stays   bool // the group cannot be left
+	within  time.Duration
+}
+
+// live lets one machine live and looks at what is left.
+func (sc scenario) live(t *testing.T) (*world, *machine) {
+	t.Helper()
+	w := newWorld(t)
+	g := awstest.Group{Name: group, Max: 1, Desired: 1, Instances: []string{instance}}
+	if sc.suspended {
+		g.Suspended = []string{"ReplaceUnhealthy", "AZRebalance"}
+	}
+	w.aws.AddGroup(g)
+	if sc.middle != nil {
+		w.stall()
+	}
+	sc.prepare(w)
+	if sc.before != nil {
+		sc.before(w)
+	}
+	reset := "shutdown"
+	if sc.reboots > 0 {
+		reset = "reset"
+	}
+	m := boot(t, instance, reset, "test.agent="+w.agent.url)
+	if sc.early != nil {
+		go sc.early(w, m)
+	}
+	if sc.middle != nil {
+		go func() {
+			select {
+			case <-w.middle:
+				sc.middle(w, m)
+			case <-m.over:
+			}
+		}()
+	}
+	off := m.waitOff(t, bootTime+deadline+offWithin)
+	w.aws.InstanceGone(instance)
+	sc.check(w, m, off)
+	return w, m
+}
+
+// prepare does what a person does once: user data, the binary and the config.
+// Stand-ins take the places of binary and config in bucket and user data.
+func (sc scenario) prepare(w *world) {
+	w.t.Helper()
+	data := w.mayfly(w.config(deadline), "userdata", "--upload")
+	if sc.program != nil {
+		data = w.standIn(data, "deep/admin/mayfly-", "-linux-amd64", sc.program)
+	}
+	if sc.config != "" {
+		data = w.standIn(data, "deep/admin/config-", ".yaml", []byte(sc.config))
+	}
+	w.imds.Change(func(s *imdstest.State) { s.UserData = data })
+}
+
+// standIn replaces the object that user data names by its sum.
+func (w *world) standIn(data []byte, prefix, suffix string, content []byte) []byte {
+	w.t.Helper()
+	key, _ := w.object(prefix, suffix)
+	if key == "" {
+		w.t.Fatalf("mayfly userdata --upload wrote no %s…%s", prefix, suffix)
+	}
+	old := strings.TrimSuffix(strings.TrimPrefix(key, prefix), suffix)
+	sum := fmt.Sprintf("%x", sha256.Sum256(content))
+	w.put(prefix+sum+suffix, content)
+	changed := bytes.ReplaceAll(data, []byte(old), []byte(sum))
+	if bytes.Equal(changed, data) {
+		w.t.Fatalf("user data does not name the sum %s", old)
+	}
+	return changed
+}
+
+func (sc scenario) check(w *world, m *machine, off time.Time) {
+	t := w.t
+	t.Helper()
+	t.Logf("off %.0f s after power-on", off.Sub(m.began).Seconds())
+	if sc.within != 0 && off.Sub(m.began) > sc.within {
+		t.Errorf("it took longer than %s", sc.within)
+	}
+	if n := len(m.reasons("RESET")); n != sc.reboots {
+		t.Errorf("the machine was reset %d times, want %d", n, sc.reboots)
+	}
+	if sc.middle != nil {
+		select {
+		case <-w.middle:
+		default:
+			t.Error("the run never came to its middle")
+		}
+	}
+	g := w.aws.Group(group)
+	if g.Relaunched != 0 {
+		t.Errorf("the group launched %d machines in place of this one", g.Relaunched)
+	}
+	if left := slices.Contains(g.Left, instance); left == sc.stays {
+		t.Errorf("the machine left the group: %t", left)
+	}
+	said := m.text()
+	messages := w.aws.Messages()
+	for _, msg := range messages {
+		t.Logf("published: %s\n%s", msg.Subject, msg.Body)
+		said += msg.Subject + "\n" + msg.Body
+	}
+	_, report := w.object("deep/runs/", "/report.txt")
+	said += string(report)
+	for _, s := range sc.says {
+		if !strings.Contains(said, s) {
+			t.Errorf("neither message, report nor console says %q", s)
+		}
+	}
+	switch {
+	case sc.subject == "" && len(messages) != 0:
+		t.Errorf("%d messages were published, want none", len(messages))
+	case sc.subject != "" && (len(messages) != 1 || !strings.Contains(messages[0].Subject, sc.subject)):
+		t.Errorf("%d messages were published, want one with %q in its subject", len(messages), sc.subject)
+	}
+	for _, secret := range []string{token, awstest.SecretKey} {
+		if strings.Contains(said, secret) {
+			t.Error("a secret is in messages, report or console")
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,6 +135,32 @@ func TestRunOnInstance(t *testing.T) {
 	}
 	if s.meta.Refused() != 0 {
 		t.Errorf("%d metadata requests without a token", s.meta.Refused())
+	}
+}
+
+// A run outlives its credentials, whatever it is doing when they end.
+func TestCredentialsEndOnInstance(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	var session atomic.Value
+	session.Store("session-1")
+	expired := atomic.Int32{}
+	s.s3.Fault = func(r *s3test.Request) s3test.Fault {
+		if r.Header.Get("X-Amz-Security-Token") != session.Load() {
+			expired.Add(1)
+			return s3test.Fault{Status: 400, Code: "ExpiredToken", Message: "The provided token has expired."}
+		}
+		return s3test.Fault{}
+	}
+	s.github.Fail(githubtest.Fault{Times: 1, Then: func() {
+		s.meta.Change(func(st *imdstest.State) { st.Credentials.Token = "session-2" })
+		session.Store("session-2")
+	}})
+	if code := s.run(t); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, &s.out, &s.err)
+	}
+	if expired.Load() == 0 {
+		t.Error("no request came with the old credentials: nothing was tested")
 	}
 }
 

@@ -87,8 +87,8 @@ func TestIdentityLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Forget()
-	s.SetFault("", imdstest.Fault{Reset: true, Times: 5})
-	s.SetFault("meta-data/iam/", imdstest.Fault{Status: 503, Times: 4})
+	s.SetFault("", imdstest.Fault{Reset: true, Times: 2})
+	s.SetFault("meta-data/iam/", imdstest.Fault{Status: 503, Times: 1})
 	if id, err := m.Identity(t.Context()); err != nil || id.Role != "onlinebackup" {
 		t.Errorf("got %+v, %v", id, err)
 	}

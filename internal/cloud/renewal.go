@@ -76,8 +76,14 @@ func (r renewing) IsErrorRetryable(err error) bool {
 	return r.Standard.IsErrorRetryable(err)
 }
 
+// isExpired knows the codes of expired credentials. BadRequest is what the SDK
+// makes of S3's answer to a HEAD request: 400, and no body to say why.
 func isExpired(code string) bool {
-	return code == "ExpiredToken" || code == "ExpiredTokenException" || code == "TokenRefreshRequired"
+	switch code {
+	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "BadRequest":
+		return true
+	}
+	return false
 }
 
 // A roleError says why there are no credentials. It does not wrap the SDK's

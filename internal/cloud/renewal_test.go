@@ -141,6 +141,38 @@ func TestCredentialsThatStayExpired(t *testing.T) {
 	}
 }
 
+// S3 answers HEAD without a body: nothing says that it is about the
+// credentials.
+func TestCredentialsAreRenewedAfterHEAD(t *testing.T) {
+	t.Parallel()
+	_, meta, env := guarded(t)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Security-Token") != "session-2" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("ETag", `"e"`)
+	}))
+	t.Cleanup(srv.Close)
+	env["AWS_ENDPOINT_URL_S3"] = srv.URL
+	c := load(t, env)
+	if err := publisher(t, c, "onlinebackup").Publish(t.Context(), "s", "b"); err != nil {
+		t.Fatal(err)
+	}
+	rotate(meta, "session-2", time.Hour)
+	client, err := c.S3(cloud.S3Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.NewS3(store.S3Options{Client: client, Bucket: "bucket", Pool: store.NewPool(1, 5<<20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := st.Stat(t.Context(), "key"); err != nil || o.ETag == "" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+}
+
 // Metadata that is away for a while does not end a run whose credentials are
 // still good, and says why once they are not.
 func TestMetadataAwayWhileCredentialsExpire(t *testing.T) {

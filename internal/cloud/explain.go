@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Errors that can be told apart with errors.Is.
@@ -51,6 +53,8 @@ func Explain(err error, action, resource string) error {
 	var api smithy.APIError
 	var role *roleError
 	switch {
+	case forbidden(err):
+		e.kind, e.reason, e.fix = ErrDenied, "access denied (HTTP status 403, without a reason)", "grant "+action+" on "+resource
 	case errors.As(err, &api):
 		e.reason, e.fix, e.kind = explainCode(api, action, resource)
 	case errors.As(err, &role):
@@ -63,6 +67,17 @@ func Explain(err error, action, resource string) error {
 		e.reason, e.fix = network(err)
 	}
 	return e
+}
+
+// forbidden reports whether the answer was a refusal that the SDK could not
+// read: servers other than AWS deny in another form than the service answers.
+func forbidden(err error) bool {
+	var re *smithyhttp.ResponseError
+	if !errors.As(err, &re) || re.HTTPStatusCode() != http.StatusForbidden {
+		return false
+	}
+	var api smithy.APIError
+	return !errors.As(err, &api) || api.ErrorCode() == "UnknownError"
 }
 
 // network finds the innermost error worth reading.

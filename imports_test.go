@@ -14,6 +14,7 @@ var mayImport = map[string][]string{
 	"cmd/":                     {""},
 	"bench":                    {""},
 	"e2e":                      {""},
+	"e2e/":                     {""},
 	"jobs/":                    {"runner", "iam", "internal/store", "internal/gitwire", "internal/archive", "internal/secret"},
 	"jobs":                     {"runner", "jobs/"},
 	"runner":                   {"iam", "internal/store", "internal/secret", "internal/strictyaml"},
@@ -110,5 +111,26 @@ func TestOnlyCloudBuildsClients(t *testing.T) {
 				t.Errorf("%s imports %s: only internal/cloud talks to AWS (and internal/store to S3)", p.path, imp)
 			}
 		}
+	}
+}
+
+// What ends the machine is reachable from the program alone: no job, no test
+// server, no other command has it.
+func TestOnlyMayflyEndsMachines(t *testing.T) {
+	t.Parallel()
+	found := false
+	for _, p := range list(t, "mayfly/...") {
+		for _, imp := range p.imports {
+			if imp != "mayfly/internal/ending" {
+				continue
+			}
+			found = true
+			if p.path != "mayfly/cmd/mayfly" {
+				t.Errorf("%s imports internal/ending: only cmd/mayfly may", p.path)
+			}
+		}
+	}
+	if !found {
+		t.Error("nothing imports internal/ending: this test tests nothing")
 	}
 }

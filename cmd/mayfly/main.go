@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 	_ "time/tzdata" // a static binary on a machine without zoneinfo still knows Europe/Berlin
+
+	"mayfly/internal/ending"
 )
 
 func main() {
@@ -23,6 +25,7 @@ func main() {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, now: time.Now, hostname: hostname,
+		machine: ending.ThisMachine,
 	}
 	os.Exit(a.main(ctx, os.Args[1:]))
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"mayfly/internal/ending"
 )
 
 // Exit codes, documented in the README.
@@ -33,6 +35,10 @@ type app struct {
 	debug  bool   // --verbose
 
 	instance *instance // nil: this is no instance, or nobody has said so
+	ender    *ender    // nil: the machine is not ended
+	// machine hands out the means to end this machine, and is called only with
+	// --end-instance; nil: there are none.
+	machine func(ctx context.Context, told bool, instance func(context.Context) string) (*ending.Machine, error)
 }
 
 // A codeError carries the exit code of an error that has been explained.

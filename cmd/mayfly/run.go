@@ -13,12 +13,14 @@ import (
 )
 
 func newRunCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var end bool
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the jobs now, on this machine",
 		Long: `Run does the config's jobs one after the other on this machine, writes log
 and report to the store, sends the report to whom the config names, and prints
-it. It does not end the machine.
+it. The machine goes on: only the boot script of an instance passes
+--end-instance, which is refused anywhere else.
 
 Exit codes: 0 complete, 1 failed, 2 bad usage or config (nothing was done),
 3 partial (some items failed), 4 interrupted (a later run goes on).`,
@@ -26,6 +28,9 @@ Exit codes: 0 complete, 1 failed, 2 bad usage or config (nothing was done),
   mayfly run -c hosts.yaml --quiet`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if end {
+				return a.runAndEnd(cmd.Context())
+			}
 			c, err := a.loadConfig(cmd.Context())
 			if err != nil {
 				return err
@@ -33,6 +38,8 @@ Exit codes: 0 complete, 1 failed, 2 bad usage or config (nothing was done),
 			return a.run(cmd.Context(), c)
 		},
 	}
+	cmd.Flags().BoolVar(&end, "end-instance", false, "for the boot script alone: end this machine when the run is over")
+	return cmd
 }
 
 // run runs the jobs of c and turns how it went into an exit code.
@@ -42,14 +49,14 @@ func (a *app) run(ctx context.Context, c *runner.Config) error {
 	if err != nil {
 		err = errors.New(w.redactor.Redact(err.Error()))
 		if d.Unattended {
-			runner.Refuse(ctx, *d, err)
+			return a.refused(runner.Refuse(ctx, *d, err), err)
 		}
 		return usageError(err)
 	}
 	defer a.showProgress(d.Monitor)()
 	report, err := runner.Run(ctx, *d)
 	if err != nil {
-		return usageError(errors.New(w.redactor.Redact(err.Error())))
+		return a.refused(report, errors.New(w.redactor.Redact(err.Error())))
 	}
 	if code := report.Verdict.ExitCode(); code != exitComplete {
 		return &codeError{code: code}
@@ -73,6 +80,7 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 	if c.Schedule.Deadline > 0 {
 		d.Deadline = start.Add(time.Duration(c.Schedule.Deadline))
 	}
+	a.ender.describe(d, c)
 	for _, next := range c.Schedule.Start.Next(start, c.Schedule.Timezone.Location(), 1) {
 		d.Next = next
 	}

@@ -7,6 +7,8 @@ import (
 
 // A Machine is what ThisMachine has found out about the machine it may end.
 type Machine struct {
+	// Leave is how long its Auto Scaling group may take to let it go.
+	Leave time.Duration
 	// PowerOff are the ways to power it off, gentlest first.
 	PowerOff []Rung
 	// Deadline is when the boot script's timer powers it off regardless; zero:
@@ -19,6 +21,7 @@ type Machine struct {
 // Limits of the ways to power off. Source of 20 s: a process that ignored
 // SIGTERM delayed the power-off of a Debian 12 machine by 92 s.
 const (
+	leaveTime  = 30 * time.Second
 	askTime    = 10 * time.Second // for systemctl to answer
 	armTime    = 5 * time.Second
 	gentleTime = 20 * time.Second // for the init system to stop everything

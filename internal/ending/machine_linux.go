@@ -21,7 +21,7 @@ import (
 // without an answer to every question of the guard, asked of the kernel and the
 // firmware itself: tests can put in rungs of their own, never these.
 func ThisMachine(ctx context.Context, told bool, instance func(context.Context) string) (*Machine, error) {
-	m := &Machine{}
+	m := &Machine{Leave: leaveTime}
 	m.Deadline, m.Unarmed = ReadDeadline(DeadlineFile)
 	f := facts{
 		told: told, testing: flag.Lookup("test.v") != nil, root: os.Geteuid() == 0, systemd: isDir("/run/systemd/system"),

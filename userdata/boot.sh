@@ -223,11 +223,11 @@ $last"
 install() {
 	want=''
 	for p in $PACKAGES; do
-		if command -v rpm >/dev/null; then
-			rpm -q --quiet "$p" || want="$want $p"
+		if command -v dnf >/dev/null; then
+			rpm -q --quiet "$p"
 		else
-			dpkg -s "$p" 2>/dev/null | grep -q '^Status: install ok' || want="$want $p"
-		fi
+			dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed'
+		fi || want="$want $p"
 	done
 	[ -n "$want" ] || return 0
 	say "installs$want"

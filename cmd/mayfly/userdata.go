@@ -133,7 +133,7 @@ func (a *app) userdataValues(c *runner.Config, src []byte, programs []program, o
 			Endpoint: c.Store.Endpoint, PathStyle: c.Store.PathStyle,
 		},
 		Config: sumOf(src), Binaries: map[string]string{}, BinaryURL: o.binaryURL,
-		Topic: string(c.Notify.Topic), Deadline: time.Duration(c.Schedule.Deadline),
+		Topic: string(c.Notify.Topic), Deadline: time.Duration(c.Schedule.Deadline), KeepOnFailure: time.Duration(c.Keep),
 		Environment: map[string]string{},
 	}
 	if len(c.Notify.Email) > 0 {

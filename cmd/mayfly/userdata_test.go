@@ -17,6 +17,7 @@ region: eu-west-1
 store: s3://bucket/pre
 notify: {email: [you@example.com]}
 schedule: {start: "0 17 * * FRI", deadline: 2h}
+keep_on_failure: 30m
 jobs:
   - name: github
     github: {owners: [octocat], token: "ssm:/online/token"}
@@ -94,7 +95,7 @@ func TestUserdataUpload(t *testing.T) {
 	for _, w := range []string{
 		"AMD64='" + sumOf(elf(0x3e)) + "'\n", "ARM64='" + sumOf(elf(0xb7)) + "'\n", "CONFIG='" + sumOf([]byte(instanceConfig)) + "'\n",
 		"NAME='online'\n", "REGION='eu-west-1'\n", "STORE_PATH='/bucket/pre'\n", "STORE_ENDPOINT='" + b.s3.URL() + "'\n",
-		"TOPIC=''\nTOPIC_NAME='online'\n", "DEADLINE='7200'\n", "ENVIRONMENT='AWS_ENDPOINT_URL_S3=\"" + b.s3.URL() + "\"'\n",
+		"TOPIC=''\nTOPIC_NAME='online'\n", "DEADLINE='7200'\n", "KEEP='1800'\n", "ENVIRONMENT='AWS_ENDPOINT_URL_S3=\"" + b.s3.URL() + "\"'\n",
 	} {
 		if !strings.Contains(out, w) {
 			t.Errorf("the user data lacks %q", w)

@@ -45,11 +45,13 @@ type Deployment struct {
 	// Remarks are what the reader should know of the machine.
 	Remarks []Problem
 	started time.Time
+	console *console // nil without Console
 }
 
 // A Task is one job, ready to run.
 type Task struct {
 	Name    string
+	Prefix  string        // where the job writes in the store
 	Unit    string        // what its items are, plural: "repositories"
 	Timeout time.Duration // 0: only the deadline's
 	Job     Job
@@ -92,6 +94,10 @@ func (d Deployment) withDefaults() Deployment {
 	}
 	if d.Redact == nil {
 		d.Redact = func(s string) string { return s }
+	}
+	if d.Console != nil {
+		d.console = newConsole(d.Console)
+		d.Console = d.console
 	}
 	if d.Out == nil {
 		d.Out = io.Discard

@@ -71,8 +71,14 @@ func (r *run) deliver(ctx context.Context) {
 			r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
 		}
 	}
+	if err := r.print(); err != nil && r.Publisher == nil {
+		// There was nobody else to tell.
+		r.problem(VerdictPartial, "print the report", err, "it is in the store: "+r.Store.URL("runs/"+r.RunID+"/report.txt"))
+		if _, err := r.putReport(ctx, etags); err != nil {
+			r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
+		}
+	}
 	r.release(ctx)
-	r.print()
 }
 
 // refuse reports that the run did not start.
@@ -151,8 +157,12 @@ func (r *run) release(ctx context.Context) {
 	}
 }
 
-// print puts the report on the console.
-func (r *run) print() {
+// print puts the report on the console, behind what the log still has to say
+// there.
+func (r *run) print() error {
+	if r.console != nil {
+		r.console.flush(graceTime)
+	}
 	err := r.step(context.Background(), "print the report", textTime, func(context.Context) error {
 		_, err := io.WriteString(r.Out, r.Redact(r.report.Text()))
 		return err
@@ -160,6 +170,7 @@ func (r *run) print() {
 	if err != nil {
 		r.log.Warn("cannot print the report", KeyErr, err)
 	}
+	return err
 }
 
 // end ends the machine, once it need not be kept. It runs whatever happened

@@ -48,7 +48,7 @@ type lookout struct {
 // once, and that it can be asked again.
 func (l *lookout) watch(ctx context.Context, interrupt func(error)) {
 	failing := false
-	for {
+	for ctx.Err() == nil {
 		n, err := l.from.Notice(ctx)
 		if ctx.Err() != nil {
 			return

@@ -10,12 +10,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mayfly/internal/store"
 )
 
 const (
 	stopTime   = 20 * time.Second  // a job's, from its context's end to its return
 	finishTime = 90 * time.Second  // for all of finish
 	startTime  = 150 * time.Second // to take a free lock, or see that it is dead
+
+	// unfinishedFor is how old an unfinished upload must be to be dropped.
+	unfinishedFor = 24 * time.Hour
 )
 
 // A run is one execution of a Deployment.
@@ -101,16 +106,17 @@ func (d *Deployment) newReport() *Report {
 // untilDeadline bounds the jobs: they end early enough before the deadline
 // that they can stop and the run can be reported.
 func (d *Deployment) untilDeadline(ctx context.Context) (context.Context, context.CancelCauseFunc) {
-	jobs, cancel := context.WithCancelCause(ctx)
 	if d.Deadline.IsZero() {
-		return jobs, cancel
+		return context.WithCancelCause(ctx)
 	}
 	left := d.Deadline.Sub(d.started)
 	left -= min(stopTime+finishTime, left/2)
-	timer := time.AfterFunc(left, func() { cancel(ErrDeadline) })
+	// A deadline of the context, so that nobody begins a wait that outlasts it.
+	ctx, stop := context.WithDeadlineCause(ctx, time.Now().Add(left), ErrDeadline)
+	jobs, cancel := context.WithCancelCause(ctx)
 	return jobs, func(cause error) {
-		timer.Stop()
 		cancel(cause)
+		stop()
 	}
 }
 
@@ -132,10 +138,36 @@ func (r *run) start(ctx context.Context, cancel context.CancelCauseFunc) error {
 	})
 	if err := r.putStarted(lctx); err != nil {
 		r.release(ctx)
+		if errors.Is(err, store.ErrExists) {
+			err = fmt.Errorf("%w: another run of this machine began in the same second: start it again", err)
+		}
 		return &StartupError{"write started.json", err}
 	}
+	r.tidy(lctx)
 	r.log.Info("run started", KeyCount, len(r.Tasks), KeyHost, r.Host)
 	return nil
+}
+
+// tidy drops what runs that were cut off left unfinished, among it whole
+// archives' worth of parts that are paid for and that nobody sees. Only what
+// is a day old: no run lasts so long, and the lock does not cover restores.
+func (r *run) tidy(ctx context.Context) {
+	o, err := r.Store.Stat(ctx, lockKey)
+	if err != nil || o.Now.IsZero() {
+		return // the store's clock is not known
+	}
+	for _, t := range r.Tasks {
+		if t.Prefix == "" {
+			continue // the rest of the store may be somebody else's
+		}
+		n, err := r.Store.AbortUploads(ctx, t.Prefix+"/", o.Now.Add(-unfinishedFor))
+		if err != nil {
+			r.log.Warn("cannot drop unfinished uploads of earlier runs", KeyJob, t.Name, KeyErr, err)
+		}
+		if n > 0 {
+			r.log.Info("dropped unfinished uploads of earlier runs", KeyJob, t.Name, KeyCount, n)
+		}
+	}
 }
 
 // A Started is runs/RUN-ID/started.json: a run without a report.json next to

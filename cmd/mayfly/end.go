@@ -126,7 +126,7 @@ func (e *ender) describe(d *runner.Deployment, c *runner.Config) {
 	if err := e.machine.Unarmed; err != nil {
 		d.Remarks = append(d.Remarks, runner.Problem{
 			Reason: "the power-off that the boot script arms is not armed: " + err.Error(),
-			Fix:    "mayfly ended the machine by itself, but nothing stood behind it: use the user data that mayfly userdata prints",
+			Fix:    "mayfly ends the machine by itself, but no timer of systemd stands behind it: the console says what the boot script met",
 		})
 	}
 	e.monitor, e.group = d.Monitor, string(c.Name)

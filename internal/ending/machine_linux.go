@@ -23,10 +23,8 @@ import (
 func ThisMachine(ctx context.Context, told bool, instance func(context.Context) string) (*Machine, error) {
 	m := &Machine{Leave: leaveTime}
 	m.Deadline, m.Unarmed = ReadDeadline(DeadlineFile)
-	f := facts{
-		told: told, testing: flag.Lookup("test.v") != nil, root: os.Geteuid() == 0, systemd: isDir("/run/systemd/system"),
-		cgroups: content("/proc/self/cgroup"), firmware: content("/sys/class/dmi/id/board_asset_tag"), armed: m.Unarmed == nil,
-	}
+	f := look()
+	f.told, f.armed = told, m.Unarmed == nil
 	err := f.elsewhere()
 	if err == nil {
 		f.metadata = instance(ctx)
@@ -44,6 +42,15 @@ func ThisMachine(ctx context.Context, told bool, instance func(context.Context) 
 	}
 	m.PowerOff = powerOff(command, kernelPowerOff, sysrqPowerOff)
 	return m, nil
+}
+
+// look asks kernel and firmware; what is told, and what metadata and the boot
+// script say, is for the caller to add.
+func look() facts {
+	return facts{
+		testing: flag.Lookup("test.v") != nil, root: os.Geteuid() == 0, systemd: isDir("/run/systemd/system"),
+		cgroups: content("/proc/self/cgroup"), firmware: content("/sys/class/dmi/id/board_asset_tag"),
+	}
 }
 
 func isDir(name string) bool {

@@ -23,3 +23,17 @@ func TestThisMachineRefusesInTests(t *testing.T) {
 		}
 	}
 }
+
+// Even a program that is no test would not end the machine that the tests run
+// on: only the guard's verdict is asked for here, not the means.
+func TestThisMachineIsNoInstanceToEnd(t *testing.T) {
+	t.Parallel()
+	f := look()
+	if !f.testing {
+		t.Error("a test binary is not recognized")
+	}
+	f.told, f.testing, f.root, f.systemd, f.armed = true, false, true, true, true
+	if err := f.elsewhere(); err == nil || !strings.Contains(err.Error(), "does not belong to the unit mayfly.service") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -104,7 +104,7 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 		if err != nil {
 			return d, fmt.Errorf("build job %s: %w", j.Name, err)
 		}
-		t := runner.Task{Name: string(j.Name), Timeout: time.Duration(j.Timeout), Job: job}
+		t := runner.Task{Name: string(j.Name), Prefix: string(j.Prefix), Timeout: time.Duration(j.Timeout), Job: job}
 		if r, ok := job.(restorer); ok {
 			t.Unit, t.Restore = r.Unit(), r.Restore
 		}

@@ -15,6 +15,8 @@ import (
 const (
 	pollEvery  = 100 * time.Millisecond
 	rateWindow = 5 * time.Second
+	// stopShowing is what a reader of the display is waited for at the end.
+	stopShowing = 2 * time.Second
 )
 
 // A progress shows how a run goes: live lines on a terminal, else a line for
@@ -82,10 +84,14 @@ func (p *progress) drain() {
 }
 
 // Stop shows the last state and clears the live lines. It returns when nothing
-// more will be written. It may be called again.
+// more will be written, or when nobody has read for a while. It may be called
+// again.
 func (p *progress) Stop() {
 	p.once.Do(func() { close(p.stop) })
-	<-p.done
+	select {
+	case <-p.done:
+	case <-time.After(stopShowing):
+	}
 }
 
 // showProgress shows the run that m watches on standard error, so that what is

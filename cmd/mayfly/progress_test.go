@@ -265,3 +265,25 @@ func (w failingWriter) Write(p []byte) (int, error) {
 }
 
 var _ io.Writer = failingWriter{}
+
+// A pipe that nobody empties kept the program from ending.
+func TestProgressEndsThoughNobodyReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		it := runner.ItemReport{Name: "octo/a", Outcome: runner.Changed}
+		p := newProgress(w, false, 0, func() (runner.Progress, bool) {
+			return runner.Progress{Job: "j", New: []runner.ItemReport{it}}, true
+		}, time.Now)
+		p.Start()
+		time.Sleep(time.Second)
+		began := time.Now()
+		p.Stop()
+		if took := time.Since(began); took != stopShowing {
+			t.Errorf("Stop took %v", took)
+		}
+		r.Close() // lets the display's goroutine go
+		w.Close()
+		p.Stop()
+	})
+}

@@ -133,6 +133,14 @@ func (g *guest) remove(key string) {
 	}
 }
 
+// unlink takes a program away.
+func (g *guest) unlink(name string) {
+	g.t.Helper()
+	if err := os.Remove(filepath.Join(g.root, name)); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
 func (g *guest) key(key string) string { return "p/it's (a)=b/" + key }
 
 // gate stands before a service: it checks every signature with the SDK's

@@ -98,7 +98,7 @@ var bootFailures = []bootFailure{
 			g.remove(userdata.BinaryKey("amd64", sum(guestProg)))
 			g.remove(userdata.BinaryKey("arm64", sum(guestProg)))
 		},
-		message: []string{"fetch mayfly: HTTP 404 NoSuchKey", "Instance " + guestID + " in eu-west-1"},
+		message: []string{"fetch mayfly: HTTP 404 NoSuchKey (http://127.0.0.1:", "/backups/p/it%27s%20%28a%29%3Db/admin/mayfly-" + sum(guestProg) + "-linux-", "): upload it", "Instance " + guestID + " in eu-west-1"},
 	},
 	{
 		name: "wrong checksum",
@@ -141,6 +141,12 @@ var bootFailures = []bootFailure{
 		message: []string{"var/lib/mayfly/boot: is the disk full?"},
 	},
 	{
+		name:    "no curl",
+		prepare: func(g *guest) { g.unlink("bin/curl") },
+		console: []string{"there is no curl"},
+		stays:   true,
+	},
+	{
 		name:    "metadata down",
 		prepare: func(g *guest) { g.meta.SetFault("", imdstest.Fault{Reset: true}) },
 		console: []string{"instance metadata does not answer"},
@@ -166,7 +172,7 @@ var bootFailures = []bootFailure{
 			g.remove(userdata.ConfigKey(sum(guestYAML)))
 			g.aws.SetFault("sns:Publish", awstest.Fault{Status: 403, Code: "AccessDenied"})
 		},
-		console: []string{"fetch the config: HTTP 404", "publish to " + awstest.TopicARN("e2e") + ": HTTP 403 AccessDenied"},
+		console: []string{"fetch the config: HTTP 404", "publish to " + awstest.TopicARN("e2e") + ": HTTP 403 AccessDenied: mayfly iam prints"},
 	},
 	{
 		name: "SNS and the group are silent",

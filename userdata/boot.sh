@@ -97,6 +97,7 @@ outcome() {
 	code=$(head -c 4096 "$2" 2>/dev/null | tr -d '\0\n' | sed -n 's/.*<Code>\([^<]*\)<.*/\1/p')
 	reason="HTTP $status $code"
 	case $status in
+	403) reason="$reason: mayfly iam prints what the role must be allowed" ;;
 	'' | 000 | cut) status=000 reason=$(head -c 300 "$run/curl" | tr '\n' ' ') ;;
 	esac
 	return 1
@@ -105,7 +106,7 @@ outcome() {
 # get WHAT FILE SHA256 NAME [URL]: from the store's admin/, or the URL; tried
 # again while there is time.
 get() {
-	rest=3 pause=1
+	rest=5 pause=1
 	while :; do
 		rm -f "$2"
 		if [ -n "${5-}" ]; then
@@ -120,10 +121,10 @@ get() {
 			[ "$sum" != "$3" ] || return 0
 			status=sum reason="wrong checksum: it has sha256 $sum, not $3"
 		}
-		reason="fetch $1: $reason"
+		reason="fetch $1: $reason (${5:-$store$STORE_PATH/admin/$4})"
 		say "$reason"
 		case $status in
-		404) return 1 ;;
+		404) reason="$reason: upload it as the user data names it" && return 1 ;;
 		4?? | 3?? | sum) rest=$((rest - 1)) && [ $rest -gt 0 ] || return 1 ;;
 		esac
 		left=$((started + patience - $(date +%s)))
@@ -273,6 +274,7 @@ END
 main() {
 	trap 'fail "the boot script stopped before its end"' EXIT
 	trap 'exit 1' HUP INT TERM
+	command -v curl >/dev/null || fail 'there is no curl: choose an image with it'
 	cp "$0" "$state/boot" || fail "write $state/boot: is the disk full?"
 	identity || fail "$reason"
 	places

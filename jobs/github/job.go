@@ -103,7 +103,7 @@ func (j *job) connect(ctx context.Context) (*memory, error) {
 		return nil, err
 	}
 	// No owner's segments can get in its way: a login has no dot.
-	seen, err := remember(ctx, t, j.env.Store, path.Join(j.env.Prefix, "listing.json"), who)
+	seen, err := remember(ctx, t, j.env.Store, path.Join(j.env.Prefix, listingKey), who)
 	if err != nil {
 		j.rec.Log().Info("the listing will take more requests", "error", j.env.Redact(err.Error()))
 	}

@@ -50,12 +50,17 @@ func TestNotices(t *testing.T) {
 	}{
 		"nothing":    {say: from(time.Hour, Notice{}), want: VerdictComplete, took: 2 * time.Minute, asked: 24},
 		"notice":     {say: from(31*time.Second, Notice{Stop: stopText}), want: VerdictInterrupted, cause: stopText + ": the next run goes on", took: 35 * time.Second, asked: 8, text: "Cut short: " + stopText},
-		"at once":    {say: from(0, Notice{Stop: stopText}), want: VerdictInterrupted, cause: stopText + ": the next run goes on", asked: 1},
+		"soon":       {say: from(time.Second, Notice{Stop: stopText}), want: VerdictInterrupted, cause: stopText + ": the next run goes on", took: 5 * time.Second, asked: 2},
 		"risk":       {say: from(10*time.Second, Notice{Risk: "EC2 recommends a rebalance"}), want: VerdictComplete, took: 2 * time.Minute, asked: 24, text: "Notes\n  EC2 recommends a rebalance\n      the run went on"},
 		"cannot ask": {say: func(context.Context, time.Duration) (Notice, error) { return Notice{}, away }, want: VerdictComplete, took: 2 * time.Minute, asked: 24},
-		"partly":     {say: func(context.Context, time.Duration) (Notice, error) { return Notice{Stop: stopText}, away }, want: VerdictInterrupted, cause: stopText + ": the next run goes on", asked: 1},
-		"hangs":      {say: func(ctx context.Context, _ time.Duration) (Notice, error) { <-ctx.Done(); return Notice{}, ctx.Err() }, want: VerdictComplete, took: 2 * time.Minute, asked: 1},
-		"too late":   {say: from(2*time.Minute+time.Second, Notice{Stop: stopText}), want: VerdictComplete, took: 2 * time.Minute, asked: 24},
+		"partly": {say: func(_ context.Context, since time.Duration) (Notice, error) {
+			if since < time.Second {
+				return Notice{}, away
+			}
+			return Notice{Stop: stopText}, away
+		}, want: VerdictInterrupted, cause: stopText + ": the next run goes on", took: 5 * time.Second, asked: 2},
+		"hangs":    {say: func(ctx context.Context, _ time.Duration) (Notice, error) { <-ctx.Done(); return Notice{}, ctx.Err() }, want: VerdictComplete, took: 2 * time.Minute, asked: 1},
+		"too late": {say: from(2*time.Minute+time.Second, Notice{Stop: stopText}), want: VerdictComplete, took: 2 * time.Minute, asked: 24},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -153,6 +158,29 @@ func TestNoticeWhileWaiting(t *testing.T) {
 	})
 }
 
+// A run that is interrupted before it has begun says so, not only that
+// something was cancelled.
+func TestNoticeWhileStarting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := newMemStore()
+		st.fault = func(op, key string) error {
+			time.Sleep(10 * time.Second)
+			return context.Canceled
+		}
+		d, out := deployment(st, Task{Name: "github", Job: items(Changed)})
+		d.Unattended = true
+		d.Notices = &timedNotices{begin: time.Now(), say: func(context.Context, time.Duration) (Notice, error) {
+			return Notice{Stop: stopText}, nil
+		}}
+		_, err := Run(t.Context(), d)
+		var start *StartupError
+		if !errors.As(err, &start) || !strings.Contains(err.Error(), stopText) || !strings.Contains(out.String(), stopText) {
+			t.Errorf("got %v\n%s", err, out)
+		}
+	})
+}
+
 // At least 20 s are kept for the report: a job that is late to stop, on a
 // machine that goes soon, gets less time.
 func TestTimeToStop(t *testing.T) {
@@ -192,12 +220,18 @@ func TestHangingJobIsLeftBehindBeforeTheMachineGoes(t *testing.T) {
 			return nil
 		})})
 		begin := time.Now()
-		d.Notices = &timedNotices{begin: begin, say: func(context.Context, time.Duration) (Notice, error) {
-			return Notice{Stop: stopText, By: begin.Add(25 * time.Second)}, nil
+		d.Notices = &timedNotices{begin: begin, say: func(_ context.Context, since time.Duration) (Notice, error) {
+			if since < time.Second {
+				return Notice{}, nil
+			}
+			return Notice{Stop: stopText, By: begin.Add(30 * time.Second)}, nil
 		}}
 		rep, err := Run(t.Context(), d)
-		if err != nil || rep.Verdict != VerdictInterrupted || time.Since(begin) > 6*time.Second {
-			t.Errorf("%v, %v after %s", err, rep, time.Since(begin))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rep.Verdict != VerdictInterrupted || time.Since(begin) > 11*time.Second {
+			t.Errorf("%v after %s", rep, time.Since(begin))
 		}
 		if len(rep.Jobs) != 1 || !strings.Contains(rep.Jobs[0].Error, "did not stop within 5 s") {
 			t.Errorf("jobs %+v", rep.Jobs)

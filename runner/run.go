@@ -62,6 +62,9 @@ func Run(ctx context.Context, d Deployment) (rep *Report, err error) {
 		go r.ahead.watch(jobs, cancel)
 	}
 	if err := r.start(jobs, cancel); err != nil {
+		if cause := causeOf(jobs); cause != "" && !strings.Contains(err.Error(), cause) {
+			err = fmt.Errorf("%w: %s", err, cause)
+		}
 		if d.Unattended {
 			r.refuse(ctx, err)
 			return r.report, err

@@ -1,6 +1,7 @@
 # make demo    see it work: no account, no network
 # make test    what every change must pass: needs only Go and git
 # make e2e     the suites against things nobody here wrote; installs them
+# make e2e-vm  boot a virtual machine with our user data; -all: with every fault
 # make bench   side by side with what one would run instead
 # make build   bin/mayfly for this machine
 # make dist    dist/: static, stripped, for every platform, with checksums
@@ -15,7 +16,7 @@ PLATFORMS   = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 # that want metadata bring their own server.
 export AWS_EC2_METADATA_DISABLED = true
 
-.PHONY: demo test check e2e bench build dist clean
+.PHONY: demo test check e2e e2e-vm e2e-vm-all bench build dist clean
 
 demo: build
 	@go build -o bin/mayfly-demo ./cmd/mayfly-demo
@@ -35,6 +36,13 @@ check:
 e2e: build
 	sh e2e/install.sh
 	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 20m ./e2e
+
+e2e-vm: VM_TESTS = TestRun
+e2e-vm-all: VM_TESTS = .
+e2e-vm e2e-vm-all: build
+	sh e2e/install.sh
+	MAYFLY_VM_IMAGE=$$(sh e2e/vm/image.sh) && export MAYFLY_VM_IMAGE && \
+	go test -tags e2evm -count 1 -timeout 90m -v -run '$(VM_TESTS)' ./e2e/vm
 
 bench: build
 	sh e2e/install.sh

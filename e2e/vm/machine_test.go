@@ -173,6 +173,16 @@ func (m *machine) said(text string) time.Time {
 	return time.Time{}
 }
 
+// on reports whether the machine is on.
+func (m *machine) on() bool {
+	select {
+	case <-m.over:
+		return false
+	default:
+		return true
+	}
+}
+
 // waitFor waits for a line that holds text, or for the machine's end.
 func (m *machine) waitFor(text string) {
 	tick := time.NewTicker(50 * time.Millisecond)

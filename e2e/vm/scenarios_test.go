@@ -13,13 +13,27 @@ import (
 
 // The main one: all goes well.
 func TestRun(t *testing.T) {
-	w, _ := scenario{subject: "complete", says: []string{"2 repositories"}, within: 2 * time.Minute}.live(t)
+	var script first
+	w, _ := scenario{
+		early: func(w *world, m *machine) {
+			// cloud-init has all it wants by then: who asks for a session now is
+			// the boot script.
+			m.waitFor("modules:final")
+			for n := w.imds.Calls()[imdstest.TokenPath]; w.imds.Calls()[imdstest.TokenPath] == n && m.on(); {
+				time.Sleep(10 * time.Millisecond)
+			}
+			script.now()
+		},
+		subject: "complete", says: []string{"2 repositories"}, within: 2 * time.Minute,
+	}.live(t)
 	for _, repo := range []string{"hello", "photos"} {
 		key, segment := w.object("deep/github/"+owner+"/"+repo+"/", "/0000-full.zip")
 		if key == "" || !bytes.HasPrefix(segment, []byte("PK")) {
 			t.Errorf("there is no segment of %s in the bucket: %q", repo, w.objects())
 		}
 	}
+	whole, fetch := w.asked.when().Sub(script.when()), w.s3.fetched()
+	t.Logf("from the boot script's first request to the first job's: %.1f s, %.1f s of which fetch the program", whole.Seconds(), fetch.Seconds())
 }
 
 // Whatever goes wrong, the machine ends itself in time and says why.
@@ -99,11 +113,15 @@ func faults() map[string]scenario {
 			says:   []string{"2 repositories"}, within: 4 * time.Minute,
 		},
 		"store is down": {
-			before:  func(w *world) { w.gateway.Process.Kill() },
+			before:  func(w *world) { w.s3.fail("down") },
 			subject: "failed before the run", says: []string{"fetch mayfly"},
 		},
+		"store goes silent": {
+			middle:  func(w *world, _ *machine) { w.s3.fail("silent") },
+			subject: "vm",
+		},
 		"store goes down": {
-			middle:  func(w *world, _ *machine) { w.gateway.Process.Kill() },
+			middle:  func(w *world, _ *machine) { w.s3.fail("down") },
 			subject: "vm",
 		},
 	}

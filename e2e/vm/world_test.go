@@ -40,17 +40,18 @@ const (
 // A world is all that the machine can reach: an EC2 instance's metadata, an
 // AWS, an S3 that checks signatures, and a GitHub.
 type world struct {
-	t       *testing.T
-	dir     string
-	imds    *imdstest.Server
-	aws     *awstest.Server
-	awsURL  string
-	s3URL   string
-	gateway *exec.Cmd // of S3
-	github  *githubtest.Server
-	gitURL  string
-	agent   agent
-	middle  chan struct{} // closed when the run is in its middle: it fetches a repository
+	t      *testing.T
+	dir    string
+	imds   *imdstest.Server
+	aws    *awstest.Server
+	awsURL string
+	s3     *front
+	s3URL  string
+	github *githubtest.Server
+	gitURL string
+	asked  first // of GitHub
+	agent  agent
+	middle chan struct{} // closed when the run is in its middle: it fetches a repository
 }
 
 func newWorld(t *testing.T) *world {
@@ -90,6 +91,7 @@ func (w *world) startIMDS() {
 	w.t.Cleanup(func() { w.imds.Close() })
 	w.imds.Change(func(s *imdstest.State) {
 		s.ID, s.Type, s.Arch, s.Role = instance, "t3.nano", "x86_64", "vm"
+		s.Credentials.Token = "" // the gateway knows no temporary credentials
 		s.Tags = map[string]string{"aws:autoscaling:groupName": group}
 	})
 }
@@ -115,24 +117,25 @@ func (w *world) startS3() {
 			w.t.Fatal(err)
 		}
 	}
-	const addr = imds + ":9000"
-	w.gateway = exec.Command(filepath.Join(moduleRoot(w.t), ".e2e", "bin", "versitygw"),
+	const addr = "127.0.0.1:9000"
+	gateway := exec.Command(filepath.Join(moduleRoot(w.t), ".e2e", "bin", "versitygw"),
 		"--port", addr, "--access", awstest.AccessKey, "--secret", awstest.SecretKey, "--region", awstest.Region,
 		"--quiet", "--keep-alive", "posix", "--sidecar", meta, objects)
-	w.gateway.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	gateway.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var said bytes.Buffer
-	w.gateway.Stdout, w.gateway.Stderr = &said, &said
-	if err := w.gateway.Start(); err != nil {
+	gateway.Stdout, gateway.Stderr = &said, &said
+	if err := gateway.Start(); err != nil {
 		w.t.Fatalf("start versitygw: %v: run e2e/install.sh first", err)
 	}
 	w.t.Cleanup(func() {
-		w.gateway.Process.Kill()
-		w.gateway.Wait()
+		gateway.Process.Kill()
+		gateway.Wait()
 		if w.t.Failed() {
 			w.t.Logf("versitygw said:\n%s", &said)
 		}
 	})
-	w.s3URL = "http://" + addr
+	w.s3 = newFront(addr)
+	w.s3URL = w.serve(w.s3, "", "")
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
@@ -165,7 +168,11 @@ func (w *world) startGitHub() {
 		w.t.Fatal(err)
 	}
 	image := os.Getenv("MAYFLY_VM_IMAGE")
-	w.gitURL = w.serve(w.github, filepath.Join(image, "tls.crt"), filepath.Join(image, "tls.key"))
+	github := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.asked.now()
+		w.github.ServeHTTP(rw, r)
+	})
+	w.gitURL = w.serve(github, filepath.Join(image, "tls.crt"), filepath.Join(image, "tls.key"))
 }
 
 // stall makes the run stay in its middle, and says on w.middle that it is.

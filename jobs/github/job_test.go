@@ -264,6 +264,29 @@ func TestRedirectToAnother(t *testing.T) {
 	}
 }
 
+// TestGitAddressLeadsElsewhere: the git server alone redirects. What is there
+// must not get this repository's name.
+func TestGitAddressLeadsElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.repo("octo/a", gittest.Normal)
+	w.repo("octo/b", gittest.Normal)
+	w.repo("octo/other", gittest.Shared)
+	w.srv.Git.Rename("octo/a", "octo/other")
+	w.srv.Git.Rename("octo/b.wiki", "octo/other")
+	items := want(t, w.mustRun(w.config()), map[string]runner.Outcome{"octo/a": runner.Failed, "octo/b": runner.Partial, "octo/other": runner.Changed})
+	contains(t, "problem", items["octo/a"].Problem.String(), "octo/a", "octo/other")
+	contains(t, "problem", items["octo/b"].Problem.String(), "wiki of octo/b", "octo/other")
+	if w.entry("octo/b", "wiki.bundle") != "" {
+		t.Error("octo/b's wiki is another repository")
+	}
+	for _, key := range w.segments() {
+		if strings.HasPrefix(key, "github/octo/a/") {
+			t.Errorf("the store holds %s", key)
+		}
+	}
+}
+
 func TestSegmentIsThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

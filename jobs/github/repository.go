@@ -172,8 +172,14 @@ func (j *job) advertised(ctx context.Context, r *repository) (*repository, *gitw
 		return r, nil, err
 	}
 	if ad.URL() != j.gitURL(r, "") {
+		old := r
 		if r, err = j.follow(ctx, r); err != nil {
 			return r, nil, err
+		}
+		if !strings.EqualFold(ad.URL(), j.gitURL(r, "")) {
+			return r, nil, &runner.Problem{Doing: "back up",
+				Reason: fmt.Sprintf("its git address leads to %s, and the API calls it %s", j.place(ad), r.fullName),
+				Fix:    "run again later; if it stays so, exclude " + old.fullName}
 		}
 	}
 	if !j.config.PullRequests {
@@ -230,8 +236,17 @@ func (j *job) wiki(ctx context.Context, r *repository) (*gitwire.Advertisement, 
 		return nil, nil
 	case err != nil:
 		return nil, ofWiki(err)
+	case !strings.EqualFold(ad.URL(), j.gitURL(r, ".wiki")):
+		return nil, &wikiError{&runner.Problem{
+			Reason: "its git address leads to " + j.place(ad) + ", which is not this wiki",
+			Fix:    "run again later; if it stays so, set wiki: false"}}
 	}
 	return ad, nil
+}
+
+// place is where an advertisement came from: a name as far as it is at GitHub.
+func (j *job) place(ad *gitwire.Advertisement) string {
+	return strings.TrimSuffix(strings.TrimPrefix(ad.URL(), j.at.git.String()+"/"), ".git")
 }
 
 // anonymous reports whether requests carry no token.

@@ -75,7 +75,7 @@ func (c *call) fail(err error) error {
 	var answer said
 	switch {
 	case errors.Is(context.Cause(c.ctx), errStalled):
-		e.Kind, e.Err = Cut, fmt.Errorf("%w: %s", errStalled, p.dog.limit)
+		e.Kind, e.Err = Cut, context.Cause(c.ctx)
 	case errors.Is(err, errDamaged):
 		e.Kind = Corrupt
 	case p.failed != nil:

@@ -28,13 +28,16 @@ type Client struct {
 	// Kind Cut: 60 s unless set before the first call. Time during which the
 	// RoundTripper waits on its own account, or our writer, does not count.
 	Stall time.Duration
+	// Pace is how slowly a pack may come before Fetch ends with Kind Cut.
+	// Like Stall, it counts only time in which we wait for the server.
+	Pace Pace
 }
 
 // New returns a client that sends its requests through rt. rt sees every
 // request, those after a redirect too: it must add credentials only to
 // requests for the host they belong to.
 func New(rt http.RoundTripper) *Client {
-	return &Client{rt: rt, Stall: 60 * time.Second}
+	return &Client{rt: rt, Stall: 60 * time.Second, Pace: usualPace()}
 }
 
 // Advertise asks for the references of the repository at repo, for example
@@ -85,7 +88,8 @@ func (c *Client) Fetch(ctx context.Context, a *Advertisement, wants, haves []plu
 		return Pack{}, call.fail(err)
 	}
 	defer res.Close()
-	p, err := checkPack(&packBand{sideband.NewDemuxer(sideband.Sideband64k, res)}, w)
+	band := &packBand{sideband.NewDemuxer(sideband.Sideband64k, res)}
+	p, err := checkPack(newPaced(band, c.Pace, call.cancel), w)
 	if err != nil {
 		return p, call.fail(err)
 	}

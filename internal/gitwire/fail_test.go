@@ -189,7 +189,7 @@ func TestStall(t *testing.T) {
 			c.Stall = 100 * time.Millisecond
 			_, err := c.Fetch(t.Context(), a, ids(a), nil, io.Discard)
 			wantKind(t, err, gitwire.Cut)
-			if !strings.Contains(err.Error(), "sent nothing for too long: 100ms") {
+			if !strings.Contains(err.Error(), "stalled: nothing for 100ms") {
 				t.Errorf("error is %q", err)
 			}
 			if after < 500 {

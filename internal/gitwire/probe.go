@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	errStalled = errors.New("the server sent nothing for too long")
+	errStalled = errors.New("the server stalled")
 	errNotGit  = errors.New("the answer is not git's")
 )
 
@@ -122,7 +122,7 @@ func (d *watchdog) start() {
 
 func (d *watchdog) arm() {
 	if d.timer == nil {
-		d.timer = time.AfterFunc(d.limit, func() { d.cancel(errStalled) })
+		d.timer = time.AfterFunc(d.limit, func() { d.cancel(fmt.Errorf("%w: nothing for %s", errStalled, d.limit)) })
 		return
 	}
 	d.timer.Reset(d.limit)

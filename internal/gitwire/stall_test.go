@@ -3,6 +3,7 @@ package gitwire_test
 import (
 	"bytes"
 	"compress/zlib"
+	"context"
 	"crypto/sha1"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 
 	"mayfly/internal/gitwire"
 )
@@ -115,6 +118,111 @@ func TestSlowIsNoStall(t *testing.T) {
 				}
 				if _, err := c.Fetch(t.Context(), a, ids(a), nil, test.w); err != nil {
 					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// crawl is canned, with a pack that comes after as many keepalives, 5 s apart,
+// and then piece by piece, with as many keepalives between two.
+func crawl(first, between, piece int) roundTrip {
+	quick := canned(0, 0, 0)
+	_, pack, _ := strings.Cut(onePack(), "NAK\n")
+	return func(r *http.Request) (*http.Response, error) {
+		if r.Method != http.MethodPost {
+			return quick(r)
+		}
+		var parts []string
+		add := func(n int, part string) {
+			for range n {
+				parts = append(parts, "0005\x01")
+			}
+			parts = append(parts, part)
+		}
+		add(0, "0008NAK\n")
+		data, err := io.ReadAll(sideband.NewDemuxer(sideband.Sideband64k, strings.NewReader(pack)))
+		if err != nil {
+			return nil, err
+		}
+		n := first
+		for p := range slices.Chunk(data, piece) {
+			add(n, packet("\x01"+string(p)))
+			n = between
+		}
+		parts = append(parts, "0000")
+		res, err := quick(r)
+		if err == nil {
+			res.Body = &crawler{r: r, parts: parts}
+		}
+		return res, err
+	}
+}
+
+type crawler struct {
+	r     *http.Request
+	parts []string
+}
+
+func (c *crawler) Read(p []byte) (int, error) {
+	if len(c.parts) == 0 {
+		return 0, io.EOF
+	}
+	if c.parts[0] == "0005\x01" {
+		time.Sleep(5 * time.Second)
+	}
+	if err := c.r.Context().Err(); err != nil {
+		return 0, err
+	}
+	n := copy(p, c.parts[0])
+	if c.parts[0] = c.parts[0][n:]; c.parts[0] == "" {
+		c.parts = c.parts[1:]
+	}
+	return n, nil
+}
+
+func (c *crawler) Close() error { return nil }
+
+// Bytes that are not the pack's are no progress, and neither are a few of it.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	const minute = 12 // keepalives
+	for _, test := range []struct {
+		name string
+		rt   roundTrip
+		ends time.Duration // 0: it is fetched
+		text string
+	}{
+		{"long preparation", crawl(14*minute, 0, 60_000), 0, ""},
+		{"endless preparation", crawl(1000*minute, 0, 60_000), 15 * time.Minute, "nothing of the pack in 15m0s"},
+		{"slow", crawl(0, 4*minute, 60_000), 0, ""},
+		{"trickle", crawl(0, 1*minute, 100), 10 * time.Minute, "fewer than 65536 bytes of the pack in 10m0s"},
+		{"silence in the middle", crawl(0, 1000*minute, 60_000), 10 * time.Minute, "fewer than 65536"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := gitwire.New(test.rt)
+				a, err := c.Advertise(t.Context(), "https://example.com/acme/site.git")
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Hour)
+				defer cancel()
+				_, err = c.Fetch(ctx, a, ids(a), nil, io.Discard)
+				if test.ends == 0 {
+					if err != nil {
+						t.Fatal(err)
+					}
+					return
+				}
+				e := wantKind(t, err, gitwire.Cut)
+				if !strings.Contains(e.Error(), test.text) {
+					t.Errorf("error %q", e)
+				}
+				if spent := time.Since(began); spent < test.ends || spent > test.ends+30*time.Second {
+					t.Errorf("ended after %s, want %s", spent, test.ends)
 				}
 			})
 		})

@@ -113,6 +113,9 @@ func (l *limits) limit(resp *http.Response, to service) (time.Duration, bool) {
 	case resp.StatusCode == http.StatusForbidden && !strings.Contains(text, "rate limit") && !strings.Contains(text, "rate-limits") && !strings.Contains(text, "abuse"):
 		return 0, false
 	}
+	if d := l.until[to].Sub(l.clock.now()); d > 0 {
+		return d, true // sent before everybody began to wait: the same limit, not the next
+	}
 	d := min(secondaryFirst<<l.strikes[to], secondaryMost)
 	l.strikes[to] = min(l.strikes[to]+1, 10)
 	return d, true

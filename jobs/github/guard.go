@@ -16,11 +16,22 @@ type guard struct {
 	cancel context.CancelCauseFunc
 	once   sync.Once
 	done   func()
+
+	left time.Duration // of the current trickleTime
+	got  int           // bytes in it
 }
+
+// A body of which less comes while we wait for it has stalled too: a byte now
+// and then keeps any connection alive. git's preparation of a pack, during
+// which it sends five bytes every 5 s, must fit into the time.
+const (
+	trickleTime  = 20 * time.Minute
+	trickleBytes = 64 << 10
+)
 
 // newGuard guards a request whose own context cancel ends; parent is its caller's.
 func newGuard(parent context.Context, after time.Duration, cancel context.CancelCauseFunc, done func()) *guard {
-	g := &guard{after: after, cancel: cancel, done: done}
+	g := &guard{after: after, cancel: cancel, done: done, left: trickleTime}
 	g.timer = time.AfterFunc(after, func() { cancel(errStalled) })
 	context.AfterFunc(parent, g.Close)
 	return g
@@ -51,9 +62,15 @@ type guarded struct {
 }
 
 func (b *guarded) Read(p []byte) (int, error) {
-	b.guard.timer.Reset(b.guard.after)
+	g := b.guard
+	g.timer.Reset(min(g.after, g.left))
+	began := time.Now()
 	n, err := b.body.Read(p)
-	b.guard.timer.Stop()
+	g.timer.Stop()
+	g.left -= time.Since(began)
+	if g.got += n; g.got >= trickleBytes {
+		g.left, g.got = trickleTime, 0
+	}
 	if err != nil && err != io.EOF {
 		err = b.guard.because(b.ctx, err)
 	}

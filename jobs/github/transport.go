@@ -24,8 +24,9 @@ const (
 	maxRetryWait = time.Minute     // of what Retry-After asks for after a 5xx
 )
 
-// errStalled says that the server went silent with the connection open.
-var errStalled = errors.New("the server sent nothing for a long time")
+// errStalled says that the server went silent, or nearly so, with the
+// connection open.
+var errStalled = errors.New("the server sent nothing, or next to nothing, for a long time")
 
 // service is which of GitHub's two services a request is for.
 type service int

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mayfly/internal/githubtest"
@@ -366,6 +367,57 @@ func TestTokenAppearsNowhere(t *testing.T) {
 	}
 	if len(texts) < 10 {
 		t.Errorf("searched %d texts only", len(texts))
+	}
+}
+
+// TestTrickle: a byte a minute is no answer.
+func TestTrickle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		g := newGuard(t.Context(), stallAfter, cancel, func() {})
+		slow := readerFunc(func(p []byte) (int, error) {
+			time.Sleep(time.Minute)
+			return 1, context.Cause(ctx)
+		})
+		began := time.Now()
+		b := &guarded{body: io.NopCloser(io.LimitReader(slow, 1000)), guard: g, ctx: ctx}
+		defer b.Close()
+		_, err := io.Copy(io.Discard, b)
+		if spent := time.Since(began); !errors.Is(err, errStalled) || spent > 21*time.Minute {
+			t.Errorf("ended after %s: %v", spent, err)
+		}
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestOneLimitIsOneStrike: many that meet the same secondary limit wait no
+// longer than one.
+func TestOneLimitIsOneStrike(t *testing.T) {
+	t.Parallel()
+	c := &fakeClock{base: time.Now()}
+	l := &limits{clock: clock{c.now, c.sleep}, show: func(string, time.Time) {}}
+	meet := func(n int) time.Duration {
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				l.note(&http.Response{StatusCode: 403, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("You have exceeded a secondary rate limit"))}, gitHTTP)
+			})
+		}
+		wg.Wait()
+		return l.until[gitHTTP].Sub(c.now())
+	}
+	for i, want := range []time.Duration{secondaryFirst, 2 * secondaryFirst, 4 * secondaryFirst} {
+		got := meet(32)
+		if got != want {
+			t.Errorf("limit %d: %s, want %s", i+1, got, want)
+		}
+		if err := c.sleep(t.Context(), got); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

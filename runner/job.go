@@ -55,6 +55,9 @@ type Env struct {
 	Secret func(secret.Ref) (secret.Value, error)
 	// Redact takes every known secret out of a text, in every encoding.
 	Redact func(string) string
+	// Hide makes a secret that the job itself came by known to Redact and to
+	// everything that is written. Call it before the secret's first use.
+	Hide func(secret.Value)
 	// HTTP is the transport for everything that is not AWS.
 	HTTP http.RoundTripper
 	// Getenv reads the environment (endpoint overrides for tests and demo).

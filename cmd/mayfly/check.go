@@ -58,6 +58,7 @@ func (a *app) checkEnv(j runner.JobSpec) runner.Env {
 		Job: string(j.Name), Prefix: string(j.Prefix), RunID: "check", Start: a.now(),
 		Secret:  func(secret.Ref) (secret.Value, error) { return secret.New("not read by check"), nil },
 		Redact:  func(s string) string { return s },
+		Hide:    func(secret.Value) {},
 		HTTP:    http.DefaultTransport,
 		Getenv:  a.getenv,
 		Version: mayflyVersion(),

@@ -169,6 +169,9 @@ func (w *world) env(j runner.JobSpec, d *runner.Deployment, start time.Time, sec
 			}
 			return v, nil
 		},
-		Redact: w.redactor.Redact, HTTP: rt, Getenv: w.getenv, Version: d.Version,
+		Redact: w.redactor.Redact,
+		// What is too short to be hidden is too short for a token.
+		Hide: func(v secret.Value) { _ = w.redactor.Add(v) },
+		HTTP: rt, Getenv: w.getenv, Version: d.Version,
 	}
 }

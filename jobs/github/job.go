@@ -160,11 +160,12 @@ func (j *job) tokens() (tokenSource, error) {
 		if err != nil {
 			return nil, err
 		}
-		signer := appSigner{id: j.config.App.ID, key: key, now: j.clock.now}
+		signer := appSigner{id: j.config.App.ID, key: key, now: j.clock.now, hide: j.env.Hide}
 		return &appToken{
 			installation: int64(j.config.App.Installation),
 			client:       newClient(j.transport(signer), j.at),
 			now:          j.clock.now,
+			hide:         j.env.Hide,
 		}, nil
 	case !j.config.Token.IsZero():
 		v, err := j.env.Secret(j.config.Token)

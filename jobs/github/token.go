@@ -44,6 +44,7 @@ type appToken struct {
 	installation int64
 	client       *gh.Client // authenticates as the app
 	now          func() time.Time
+	hide         func(secret.Value)
 
 	mu      sync.Mutex
 	current secret.Value
@@ -64,15 +65,17 @@ func (t *appToken) token(ctx context.Context) (secret.Value, error) {
 		return secret.Value{}, fmt.Errorf("get a token for installation %d of the app: the answer holds none", t.installation)
 	}
 	t.current, t.expires = secret.New(it.GetToken()), it.GetExpiresAt().Time
+	t.hide(t.current)
 	return t.current, nil
 }
 
 // appSigner is the token source for the app itself: a short-lived JSON Web
 // Token signed with the app's key (RFC 7519, RS256).
 type appSigner struct {
-	id  int
-	key *rsa.PrivateKey
-	now func() time.Time
+	id   int
+	key  *rsa.PrivateKey
+	now  func() time.Time
+	hide func(secret.Value)
 }
 
 func (s appSigner) token(context.Context) (secret.Value, error) {
@@ -93,7 +96,9 @@ func (s appSigner) token(context.Context) (secret.Value, error) {
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("sign as app %d: %w", s.id, err)
 	}
-	return secret.New(signing + "." + b64(sig)), nil
+	v := secret.New(signing + "." + b64(sig))
+	s.hide(v)
+	return v, nil
 }
 
 // parseKey reads the PEM file GitHub hands out (PKCS #1) or its PKCS #8 form.

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -116,5 +118,48 @@ func TestAppTokenIsKept(t *testing.T) {
 	}
 	if n := strings.Count(fmt.Sprint(w.srv.Requests()), "access_tokens"); n != 1 {
 		t.Errorf("asked for %d tokens", n)
+	}
+}
+
+// TestAppSecretsAreHidden: what the job signs and what GitHub gives it for that
+// were no secrets of the config.
+func TestAppSecretsAreHidden(t *testing.T) {
+	t.Parallel()
+	w, c := asApp(t)
+	w.repo("octo/a", gittest.Normal)
+	base := w.base
+	w.base = roundTrip(func(r *http.Request) (*http.Response, error) { // a gateway that shows what it got
+		if !strings.Contains(r.URL.Path, ".git/") {
+			return base.RoundTrip(r)
+		}
+		_, password, _ := r.BasicAuth()
+		text := "blocked: " + r.Header.Get("Authorization") + " password " + password
+		return &http.Response{StatusCode: 403, Header: http.Header{"Content-Type": {"text/plain"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+	})
+	hidden := new(secret.Redactor)
+	var values []string
+	env := w.env()
+	env.Redact = hidden.Redact
+	env.Hide = func(v secret.Value) {
+		values = append(values, v.Reveal())
+		if err := hidden.Add(v); err != nil {
+			t.Error(err)
+		}
+	}
+	made, err := c.New(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.(*job).clock = clock{w.clock.now, w.clock.sleep}
+	rec := runner.NewRecorder(discard(), time.Now)
+	if err := made.Run(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	items := want(t, rec.Snapshot(), outcomes(runner.Failed, "octo/a"))
+	if len(values) != 2 || strings.Count(values[0], ".") != 2 || !strings.HasPrefix(values[1], "ghs_") {
+		t.Fatalf("hidden: %d values", len(values))
+	}
+	if text := items["octo/a"].Problem.String(); strings.Contains(text, "ghs_") || !strings.Contains(text, "[secret]") {
+		t.Errorf("problem %q", text)
 	}
 }

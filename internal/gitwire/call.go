@@ -24,6 +24,7 @@ type call struct {
 	url     string
 	probe   *probe
 	session transport.UploadPackSession
+	redact  func(string) string
 }
 
 func (c *Client) begin(ctx context.Context, repo, contentType string) (*call, error) {
@@ -42,7 +43,7 @@ func (c *Client) begin(ctx context.Context, repo, contentType string) (*call, er
 		cancel(nil)
 		return nil, fmt.Errorf("%s: %w", repo, err)
 	}
-	return &call{inner, ctx, cancel, repo, p, session}, nil
+	return &call{inner, ctx, cancel, repo, p, session, c.Redact}, nil
 }
 
 // end lets go of whatever the call still holds; go-git leaves bodies open on
@@ -85,13 +86,13 @@ func (c *call) fail(err error) error {
 			e.Kind = Moved // renamed since the advertisement
 		}
 	case p.status >= 400:
-		text := oneLine(string(p.excerpt))
+		text := oneLine(c.redact(wholeWords(p.excerpt)))
 		e.Kind, e.Message, e.RetryAfter = ofStatus(p.status, p.header, text), text, retryAfter(p.header, time.Now())
 		e.Err = nil
 	case errors.As(err, &answer):
 		e.Kind, e.Message = ofText(answer.text), answer.text
-	case errPacket(p.excerpt) != "":
-		e.Message = errPacket(p.excerpt)
+	case c.errPacket(p.excerpt) != "":
+		e.Message = c.errPacket(p.excerpt)
 		e.Kind = ofText(e.Message)
 	case strings.Contains(string(p.excerpt), "object-format=sha256"):
 		e.Kind, e.Err = Unsupported, errors.New("the repository names its objects by SHA-256; only SHA-1 can be read")
@@ -103,7 +104,7 @@ func (c *call) fail(err error) error {
 
 // errPacket returns what git says in an ERR packet at the beginning of an
 // answer, after the line that names the service, or "".
-func errPacket(body []byte) string {
+func (c *call) errPacket(body []byte) string {
 	lines := pktline.NewScanner(strings.NewReader(string(body)))
 	for range 3 {
 		if !lines.Scan() {
@@ -112,13 +113,16 @@ func errPacket(body []byte) string {
 	}
 	var line *pktline.ErrorLine
 	if errors.As(lines.Err(), &line) {
-		return oneLine(line.Text)
+		return oneLine(c.redact(line.Text))
 	}
 	return ""
 }
 
 // A packBand reads the pack out of the sideband.
-type packBand struct{ *sideband.Demuxer }
+type packBand struct {
+	*sideband.Demuxer
+	redact func(string) string
+}
 
 // A said is what the server said instead of, or after, what was asked for.
 type said struct{ text string }
@@ -132,10 +136,10 @@ func (b *packBand) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if text, ok := strings.CutPrefix(err.Error(), "unexpected error: "); ok {
-		return n, said{oneLine(text)}
+		return n, said{oneLine(b.redact(text))}
 	}
 	if errors.Is(err, sideband.ErrMaxPackedExceeded) || strings.HasPrefix(err.Error(), "unknown channel ") {
-		return n, damaged("in the sideband: %s", oneLine(err.Error()))
+		return n, damaged("in the sideband: %s", oneLine(b.redact(err.Error())))
 	}
 	return n, err
 }

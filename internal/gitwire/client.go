@@ -31,13 +31,16 @@ type Client struct {
 	// Pace is how slowly a pack may come before Fetch ends with Kind Cut.
 	// Like Stall, it counts only time in which we wait for the server.
 	Pace Pace
+	// Redact takes secrets out of what the server says, before that is cut:
+	// half a secret is not found any more. It must be safe for concurrent use.
+	Redact func(string) string
 }
 
 // New returns a client that sends its requests through rt. rt sees every
 // request, those after a redirect too: it must add credentials only to
 // requests for the host they belong to.
 func New(rt http.RoundTripper) *Client {
-	return &Client{rt: rt, Stall: 60 * time.Second, Pace: usualPace()}
+	return &Client{rt: rt, Stall: 60 * time.Second, Pace: usualPace(), Redact: func(s string) string { return s }}
 }
 
 // Advertise asks for the references of the repository at repo, for example
@@ -88,7 +91,7 @@ func (c *Client) Fetch(ctx context.Context, a *Advertisement, wants, haves []plu
 		return Pack{}, call.fail(err)
 	}
 	defer res.Close()
-	band := &packBand{sideband.NewDemuxer(sideband.Sideband64k, res)}
+	band := &packBand{sideband.NewDemuxer(sideband.Sideband64k, res), c.Redact}
 	p, err := checkPack(newPaced(band, c.Pace, call.cancel), w)
 	if err != nil {
 		return p, call.fail(err)

@@ -140,6 +140,20 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return max(until.Sub(now), 0)
 }
 
+// wholeWords is an excerpt without its last word, if the body may go on after
+// it: that one may be the beginning of a secret. A word that is all of it
+// stays; oneLine leaves less of it.
+func wholeWords(excerpt []byte) string {
+	text := string(excerpt)
+	if len(text) < excerptSize {
+		return text
+	}
+	if i := strings.LastIndexFunc(text, unicode.IsSpace); i >= 0 {
+		return text[:i]
+	}
+	return text
+}
+
 // oneLine makes server text fit for a log: printable, one line, 1 KiB at most.
 func oneLine(text string) string {
 	words := strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool {

@@ -108,7 +108,7 @@ func (j *job) connect(ctx context.Context) (*memory, error) {
 		j.rec.Log().Info("the listing will take more requests", "error", j.env.Redact(err.Error()))
 	}
 	j.rest, j.git = newClient(seen, j.at), gitwire.New(t)
-	j.git.Stall = j.stall
+	j.git.Stall, j.git.Redact = j.stall, j.env.Redact
 	return seen, nil
 }
 

@@ -390,6 +390,8 @@ func TestMistakesHideSecrets(t *testing.T) {
 		"address":             in("      ulr: https://x:" + s + "@host/\n"),
 		"address, slash":      in("      ulr: 'https://x:" + s + "/" + s + "@host/' # y\n"),
 		"user of an address":  in("      ulr: https://" + s + "@host/\n"),
+		"query of an address": in("      ulr: https://host/?key=" + s + "\n"),
+		"fragment":            in("      ulr: 'https://host#" + s + "'\n"),
 		"second document":     "title: t\n--- # token: " + s + "\n",
 	} {
 		_, err := decode(src)

@@ -26,6 +26,9 @@ var random = regexp.MustCompile(`[A-Za-z0-9_+/=.-]{20,}`)
 // in it, so it reaches to the last @ of the word.
 var userinfo = regexp.MustCompile(`://\S*@`)
 
+// query is what follows the path of an address: tokens stand there too.
+var query = regexp.MustCompile(`(://[^\s?#"']*[?#])[^\s"']+`)
+
 func newMasker(root reflect.Type, o Options) masker {
 	names := map[string]bool{}
 	seen := map[reflect.Type]bool{}
@@ -86,6 +89,7 @@ func (m masker) line(line string, at place) string {
 		}
 	}
 	line = userinfo.ReplaceAllString(m.text(line), "://"+hidden+"@")
+	line = query.ReplaceAllString(line, "${1}"+hidden)
 	if m.strict {
 		line = random.ReplaceAllString(line, hidden)
 	}

@@ -4,6 +4,7 @@
 package github
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -63,6 +64,8 @@ func (c *Config) Validate() []runner.Problem {
 	for i, o := range c.Owners {
 		key := fmt.Sprintf("owners[%d]", i)
 		switch {
+		case secret.HideTokens(o) != o:
+			bad(key, "this looks like a token, not like a name", "take it out and revoke it, for it was written down; name the owner here, and under token where a new one is kept: token: env:GITHUB_TOKEN")
 		case !validOwner(o):
 			bad(key, fmt.Sprintf("%q is not a name of a user or organization", o), "give the name alone, as in https://github.com/NAME")
 		case seen[strings.ToLower(o)]:
@@ -101,6 +104,8 @@ func badGlobs(globs []string, key string, bad func(key, reason, fix string)) {
 	for i, g := range globs {
 		k := fmt.Sprintf("%s[%d]", key, i)
 		switch {
+		case strings.HasPrefix(g, "!"):
+			bad(k, fmt.Sprintf("%q begins with !, and globs know no negation", g), "write without ! what to keep under include, and what to leave out under exclude")
 		case !doublestar.ValidatePattern(g):
 			bad(k, fmt.Sprintf("%q is not a glob", g), "close every [ and {, and put no \\ at the end")
 		case !strings.Contains(g, "/") && g != "**":
@@ -138,15 +143,15 @@ func endpointsOf(base string) (endpoints, error) {
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" {
-		return endpoints{}, fmt.Errorf("%q is not an address", withoutUserinfo(base))
+		return endpoints{}, errors.New("this is not an address")
 	}
 	switch {
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "": // not shown: it may be a token's
+		return endpoints{}, errors.New("the address has more than a host and a path: it holds a ? or a #")
 	case u.User != nil:
 		return endpoints{}, fmt.Errorf("the address holds a user name or password")
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return endpoints{}, fmt.Errorf("%q would send the token unencrypted", base)
-	case u.RawQuery != "" || u.Fragment != "":
-		return endpoints{}, fmt.Errorf("%q has more than a host and a path", base)
 	}
 	path := strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), "/api/v3")
 	host, isAPI := strings.CutPrefix(strings.ToLower(u.Host), "api.")

@@ -121,7 +121,7 @@ func TestOneMistakeOnce(t *testing.T) {
 	for from, to := range map[string]string{
 		"      owners: [frostrubin]\n":          "",
 		"      owners: [frostrubin]":            "      owners: []",
-		"      exclude":                         "      parallel: 33\n      exclude",
+		"      exclude":                         "      parallel: 7\n      exclude",
 		"token: ssm:/onlinebackup/github-token": "app: {installation: 2, key: env:KEY}",
 		"exclude: [\"*/scratch-*\"]":            "parallel: -1",
 	} {
@@ -152,7 +152,7 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 		{change("s3://onlinebackupbucket", "file:///var/backups"), true},
 		{change("email: [you@example.com]", "topic: 'arn:aws:sns:eu-west-1:123456789012:t'"), true},
 		{change("0.02", "1"), true},
-		{change("      exclude", "      wiki: false\n      parallel: 8\n      app: {id: 1, installation: 2, key: env:KEY}\n      exclude"), false}, // token and app; the schema cannot know
+		{change("      exclude", "      wiki: false\n      parallel: 5\n      app: {id: 1, installation: 2, key: env:KEY}\n      exclude"), false}, // token and app; the schema cannot know
 		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 1, installation: 2, key: env:KEY}\n"), true},
 		{change("name: onlinebackup", "name: Online"), false},
 		{change("name: onlinebackup\n", ""), false},
@@ -177,9 +177,9 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 		{change("      owners: [frostrubin]\n", ""), false},
 		{change("      owners: [frostrubin]", "      owners: []"), false},
 		{change("      exclude", "      parallel: 1\n      exclude"), true},
-		{change("      exclude", "      parallel: 32\n      exclude"), true},
+		{change("      exclude", "      parallel: 6\n      exclude"), true},
 		{change("      exclude", "      parallel: 0\n      exclude"), false},
-		{change("      exclude", "      parallel: 33\n      exclude"), false},
+		{change("      exclude", "      parallel: 7\n      exclude"), false},
 		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 0, installation: 2, key: env:KEY}\n"), false},
 		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 1, installation: -2, key: env:KEY}\n"), false},
 		{change("      token: ssm:/onlinebackup/github-token\n", "      app: {id: 1, key: env:KEY}\n"), false},

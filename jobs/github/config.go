@@ -29,7 +29,7 @@ type Config struct {
 	Private      *bool      `yaml:"private" doc:"back up private repositories too (default true)"`
 	Wiki         *bool      `yaml:"wiki" doc:"back up wikis (default true)"`
 	PullRequests bool       `yaml:"pull_requests" doc:"back up the commits of pull requests (refs/pull) too; several times the data in busy repositories"`
-	Parallel     int        `yaml:"parallel" doc:"repositories at once, 1 to 32 (default 4)" min:"1" max:"32"`
+	Parallel     int        `yaml:"parallel" doc:"repositories at once, 1 to 6 (default 4)" min:"1" max:"6"`
 }
 
 // An App names one installation of a GitHub App.
@@ -43,7 +43,10 @@ var _ runner.JobConfig = (*Config)(nil)
 
 const (
 	defaultParallel = 4
-	maxParallel     = 32
+	// maxParallel is how many part buffers the store has: each repository in
+	// work may hold one while its git server stalls, and with more of them
+	// than buffers a few such servers would hold up all the others.
+	maxParallel = 6
 	// me stands for everything the token can read.
 	me = "me"
 )
@@ -95,7 +98,7 @@ func (c *Config) Validate() []runner.Problem {
 	badGlobs(c.Include, "include", bad)
 	badGlobs(c.Exclude, "exclude", bad)
 	if c.Parallel < 0 || c.Parallel > maxParallel {
-		bad("parallel", fmt.Sprintf("%d repositories at once is out of range", c.Parallel), fmt.Sprintf("give 1 to %d", maxParallel))
+		bad("parallel", fmt.Sprintf("%d repositories at once is out of range", c.Parallel), fmt.Sprintf("give 1 to %d: each holds a part of the memory that mayfly keeps to", maxParallel))
 	}
 	return ps
 }

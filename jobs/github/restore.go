@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mayfly/internal/archive"
+	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
@@ -27,11 +28,22 @@ func (j *job) Restore(jr runner.JobReport) string {
 		return ""
 	}
 	url := j.env.Store.URL(archive.Key(j.env.Prefix, owner, repo, j.env.Start, 0, false))
-	zip, isFile := strings.CutPrefix(url, "file://")
-	get := ""
-	if !isFile {
-		zip = path.Base(url)
-		get = fmt.Sprintf("aws s3 cp %s . && ", url)
+	zip, get := path.Base(url), ""
+	if at, err := store.ParseURL(url); err == nil && at.Scheme == "file" {
+		zip = at.Dir
+	} else {
+		get = fmt.Sprintf("aws s3 cp %s . && ", word(url))
 	}
-	return fmt.Sprintf("%sunzip %s repo.bundle RESTORE.txt\ngit clone --mirror repo.bundle %s.git", get, zip, repo)
+	if strings.HasPrefix(repo, "-") {
+		repo = "./" + repo // git would take it for an option
+	}
+	return fmt.Sprintf("%sunzip %s repo.bundle RESTORE.txt\ngit clone --mirror repo.bundle %s.git", get, word(zip), repo)
+}
+
+// word spells s as one word of sh.
+func word(s string) string {
+	if strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:=@%+,-") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

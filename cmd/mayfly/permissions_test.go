@@ -144,7 +144,7 @@ func deploy(t *testing.T) *deployed {
 	t.Cleanup(front.Close)
 
 	d.repo("small", 0)
-	d.repo("large", 6<<20)
+	d.repo("large", 5<<20+100_000) // more than one part
 	github := githubtest.New(githubtest.Options{Dir: d.repos, Login: "octo", Token: ownerToken, PerPage: 1})
 	address, err := github.Listen()
 	if err != nil {
@@ -217,21 +217,16 @@ func TestPolicyIsWhatIsUsed(t *testing.T) {
 	d.repo("new", 0)
 	lost := false
 	d.setFault(func(r *s3test.Request) s3test.Fault {
-		if r.Op == "CreateMultipartUpload" && !lost {
+		switch {
+		case r.Op == "CreateMultipartUpload" && !lost:
 			lost = true
 			return s3test.Fault{ResetAfter: true}
-		}
-		return s3test.Fault{}
-	})
-	expect("a lost reply, and a listing that has changed", exitComplete, config)
-
-	d.setFault(func(r *s3test.Request) s3test.Fault {
-		if r.Op == "UploadPart" {
+		case r.Op == "UploadPart":
 			return s3test.Fault{Status: 403, Code: "AccessDenied"}
 		}
 		return s3test.Fault{}
 	})
-	expect("an upload that fails", exitFailed, config)
+	expect("a listing that has changed, a lost reply, and uploads that fail", exitFailed, config)
 
 	c, err := cloud.Load(t.Context(), cloud.Options{Region: awstest.Region, Getenv: func(name string) string { return d.env[name] }})
 	if err != nil {

@@ -173,6 +173,24 @@ func (m *machine) said(text string) time.Time {
 	return time.Time{}
 }
 
+// ending returns when the last power-off began, after that many reboots: when
+// the init system stopped what it had started, or the kernel was told directly.
+func (m *machine) ending(reboots int) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	booted := 0
+	for _, l := range m.console {
+		switch {
+		case strings.Contains(l.text, "Linux version "):
+			booted++
+		case booted != reboots+1:
+		case strings.Contains(l.text, "Stopped target ") || strings.Contains(l.text, "systemd-shutdown[1]: ") || strings.Contains(l.text, "reboot: Power down"):
+			return l.at
+		}
+	}
+	return time.Time{}
+}
+
 // on reports whether the machine is on.
 func (m *machine) on() bool {
 	select {

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/smithy-go/middleware"
 )
 
 const (
@@ -95,6 +96,7 @@ func (c *Cloud) options(meta *imds.Client) []func(*config.LoadOptions) error {
 	opts := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
 		config.WithRetryer(c.newRetryer),
+		config.WithAPIOptions([]func(*middleware.Stack) error{keepReason}),
 		config.WithEC2IMDSClientEnableState(metadataState(c.getenv)),
 		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = meta }),
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),

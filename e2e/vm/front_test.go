@@ -17,6 +17,7 @@ import (
 // long the machine fetched the program.
 type front struct {
 	gateway http.Handler
+	asked   first // while it was switched off
 
 	mu       sync.Mutex
 	fault    string // "down": connections break; "silent": no answer
@@ -44,6 +45,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	fault := f.fault
 	f.mu.Unlock()
+	if fault != "" {
+		f.asked.now()
+	}
 	switch fault {
 	case "down":
 		panic(http.ErrAbortHandler)

@@ -24,7 +24,7 @@ func TestRun(t *testing.T) {
 			}
 			script.now()
 		},
-		subject: "complete", says: []string{"2 repositories"},
+		subjects: []string{"complete"}, says: []string{"2 repositories"},
 	}.live(t)
 	for _, repo := range []string{"hello", "photos"} {
 		key, segment := w.object("deep/github/"+owner+"/"+repo+"/", "/0000-full.zip")
@@ -47,43 +47,47 @@ func faults() map[string]scenario {
 	sleeper := []byte("#!/bin/sh\ntrap '' TERM\nsleep 1000000\n")
 	return map[string]scenario{
 		"no binary": {
-			before:  func(w *world) { w.remove(w.admin("mayfly-")) },
-			says:    []string{"fetch mayfly: HTTP 404"},
-			subject: "failed before the run",
+			before:   func(w *world) { w.remove(w.admin("mayfly-")) },
+			says:     []string{"fetch mayfly: HTTP 404"},
+			subjects: []string{"failed before the run"},
 		},
 		"wrong checksum": {
-			before:  func(w *world) { w.put(w.admin("mayfly-"), []byte("not what was pinned")) },
-			says:    []string{"fetch mayfly: wrong checksum"},
-			subject: "failed before the run",
+			before:   func(w *world) { w.put(w.admin("mayfly-"), []byte("not what was pinned")) },
+			says:     []string{"fetch mayfly: wrong checksum"},
+			subjects: []string{"failed before the run"},
 		},
 		"config does not parse": {
-			config:  "name: [vm\n",
-			subject: "failed",
+			config:   "name: [vm\n",
+			subjects: []string{"failed"},
 		},
 		"binary hangs": {
-			program: sleeper, subject: "cut off", says: []string{"watchdog"},
+			program: sleeper, subjects: []string{"cut off"}, says: []string{"watchdog"},
 		},
 		"run is killed": {
-			middle:  do("systemctl kill --signal=KILL mayfly.service"),
-			subject: "cut off", says: []string{"signal", "KILL"},
+			middle:   do("systemctl kill --signal=KILL mayfly.service"),
+			subjects: []string{"cut off"}, says: []string{"signal", "KILL"},
 		},
 		"run is stopped": {
-			middle:  do("systemctl kill --signal=STOP mayfly.service"),
-			subject: "cut off", says: []string{"watchdog"},
+			middle:   do("systemctl kill --signal=STOP mayfly.service"),
+			subjects: []string{"cut off"}, says: []string{"watchdog"},
 		},
 		"job hangs": {
-			middle:  func(*world, *machine) {},
-			subject: "interrupted", says: []string{"deadline"}, late: true,
+			middle:   func(*world, *machine) {},
+			subjects: []string{"interrupted"}, says: []string{"the deadline of the run was reached"},
 		},
 		"interruption notice": {
 			middle: func(w *world, _ *machine) {
 				w.imds.Change(func(s *imdstest.State) { s.Action, s.ActionTime = "terminate", time.Now().Add(2*time.Minute) })
 			},
-			subject: "interrupted",
+			subjects: []string{"interrupted"},
 		},
 		"reboot": {
 			middle: do("systemctl reboot"), reboots: 1,
-			subject: "failed before the run", says: []string{"started a second time"},
+			subjects: []string{"interrupted", "failed before the run"}, says: []string{"started a second time"},
+		},
+		"reset": {
+			middle: do("echo b >/proc/sysrq-trigger"), reboots: 1,
+			subjects: []string{"failed before the run"}, says: []string{"started a second time"},
 		},
 		"metadata is down": {
 			early: func(w *world, m *machine) {
@@ -94,15 +98,15 @@ func faults() map[string]scenario {
 		},
 		"group is throttled": {
 			before:    fault("autoscaling:TerminateInstanceInAutoScalingGroup", awstest.Fault{Status: 400, Code: "Throttling", Text: "Rate exceeded"}),
-			suspended: true, stays: true, subject: "complete", says: []string{"Throttling"},
+			suspended: true, stays: true, subjects: []string{"complete"}, says: []string{"Throttling"},
 		},
 		"group is denied": {
 			before:    fault("autoscaling:TerminateInstanceInAutoScalingGroup", awstest.Fault{Status: 403, Code: "AccessDenied", Text: "not authorized"}),
-			suspended: true, stays: true, subject: "complete", says: []string{"AccessDenied"},
+			suspended: true, stays: true, subjects: []string{"complete"}, says: []string{"AccessDenied"},
 		},
 		"group is silent": {
 			before:    fault("autoscaling:TerminateInstanceInAutoScalingGroup", awstest.Fault{Hang: true}),
-			suspended: true, stays: true, subject: "complete", says: []string{"leave the Auto Scaling group"},
+			suspended: true, stays: true, subjects: []string{"complete"}, says: []string{"leave the Auto Scaling group"},
 		},
 		"topic is down": {
 			before: fault("sns:Publish", awstest.Fault{Status: 503, Code: "ServiceUnavailable", Text: "down"}),
@@ -112,17 +116,28 @@ func faults() map[string]scenario {
 			before: fault("sns:Publish", awstest.Fault{Hang: true}),
 			says:   []string{"2 repositories", "this report could not be sent"},
 		},
+		// Nothing of ours is at work any more but what was armed first.
+		"boot script is stopped": {
+			before: func(w *world) { w.s3.fail("silent") },
+			early: func(w *world, m *machine) {
+				for w.s3.asked.when().IsZero() && m.on() {
+					time.Sleep(100 * time.Millisecond)
+				}
+				w.agent.do("systemctl kill --signal=STOP cloud-final.service")
+			},
+			suspended: true, stays: true, late: true, says: []string{"mayfly-deadline"},
+		},
 		"store is down": {
-			before:  func(w *world) { w.s3.fail("down") },
-			subject: "failed before the run", says: []string{"fetch mayfly"},
+			before:   func(w *world) { w.s3.fail("down") },
+			subjects: []string{"failed before the run"}, says: []string{"fetch mayfly"},
 		},
 		"store goes silent": {
-			middle:  func(w *world, _ *machine) { w.s3.fail("silent") },
-			subject: "vm",
+			middle:   func(w *world, _ *machine) { w.s3.fail("silent") },
+			subjects: []string{"vm"},
 		},
 		"store goes down": {
-			middle:  func(w *world, _ *machine) { w.s3.fail("down") },
-			subject: "vm",
+			middle:   func(w *world, _ *machine) { w.s3.fail("down") },
+			subjects: []string{"vm"},
 		},
 	}
 }

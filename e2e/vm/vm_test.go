@@ -37,11 +37,10 @@ type scenario struct {
 	reboots   int
 	// Each of them is in the published messages, the report or the console.
 	says []string
-	// subject is part of the only published message's subject; "": none is
-	// published.
-	subject string
-	stays   bool // the group cannot be left
-	late    bool // only the deadline ends it
+	// subjects are parts of the published messages' subjects, in their order.
+	subjects []string
+	stays    bool // the group cannot be left
+	late     bool // only the deadline ends it
 }
 
 // live lets one machine live and looks at what is left.
@@ -174,11 +173,13 @@ func (sc scenario) check(w *world, m *machine, off time.Time) {
 			t.Errorf("neither message, report nor console says %q", s)
 		}
 	}
-	switch {
-	case sc.subject == "" && len(messages) != 0:
-		t.Errorf("%d messages were published, want none", len(messages))
-	case sc.subject != "" && (len(messages) != 1 || !strings.Contains(messages[0].Subject, sc.subject)):
-		t.Errorf("%d messages were published, want one with %q in its subject", len(messages), sc.subject)
+	if len(messages) != len(sc.subjects) {
+		t.Errorf("%d messages were published, want %q", len(messages), sc.subjects)
+	}
+	for i, msg := range messages[:min(len(messages), len(sc.subjects))] {
+		if !strings.Contains(msg.Subject, sc.subjects[i]) {
+			t.Errorf("message %d is %q, want %q in it", i+1, msg.Subject, sc.subjects[i])
+		}
 	}
 	for _, secret := range []string{token, awstest.SecretKey} {
 		if strings.Contains(said, secret) {

@@ -31,6 +31,9 @@ type machine struct {
 	events  []event
 }
 
+// kernelStarts is in the first line that a kernel writes.
+const kernelStarts = "] Linux version "
+
 // A line of the console, and when it came.
 type line struct {
 	at   time.Time
@@ -38,7 +41,7 @@ type line struct {
 }
 
 // An event of the emulator, https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html:
-// RESET and SHUTDOWN have a reason, as "guest-shutdown".
+// SHUTDOWN has a reason, as "guest-shutdown" or "guest-reset".
 type event struct {
 	at           time.Time
 	name, reason string
@@ -181,7 +184,7 @@ func (m *machine) ending(reboots int) time.Time {
 	booted := 0
 	for _, l := range m.console {
 		switch {
-		case strings.Contains(l.text, "Linux version "):
+		case strings.Contains(l.text, kernelStarts):
 			booted++
 		case booted != reboots+1:
 		case strings.Contains(l.text, "Stopped target ") || strings.Contains(l.text, "systemd-shutdown[1]: ") || strings.Contains(l.text, "reboot: Power down"):

@@ -143,8 +143,8 @@ func (sc scenario) check(w *world, m *machine, off time.Time) {
 	t := w.t
 	t.Helper()
 	sc.checkTimes(w, m, off)
-	if n := len(m.reasons("RESET")); n != sc.reboots {
-		t.Errorf("the machine was reset %d times, want %d", n, sc.reboots)
+	if n := strings.Count(m.text(), kernelStarts); n != sc.reboots+1 {
+		t.Errorf("the machine was booted %d times, want %d", n, sc.reboots+1)
 	}
 	if sc.middle != nil {
 		select {

@@ -30,8 +30,10 @@ check:
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go vet -tags e2e ./e2e
+	go vet -tags e2evm ./e2e/vm
 	go run $(STATICCHECK) ./...
 	go run $(STATICCHECK) -tags e2e ./e2e
+	go run $(STATICCHECK) -tags e2evm ./e2e/vm
 
 e2e: build
 	sh e2e/install.sh

@@ -45,7 +45,7 @@ func (b *bench) memory(ctx context.Context, t *table) error {
 		if err != nil {
 			return err
 		}
-		what := "mayfly, four repositories of 250 MB and more at once"
+		what := "mayfly, four copies of the largest repository at once"
 		if owner == "huge" {
 			what = "mayfly, one repository of 4.5 GiB"
 		}
@@ -89,7 +89,8 @@ jobs:
     github:
       url: %s
       owners: [%s]
-`, bucket, b.srv.s3URL, b.srv.githubURL, owner)
+      pull_requests: %t
+`, bucket, b.srv.s3URL, b.srv.githubURL, owner, owner == "large") // what makes them large
 }
 
 // startTime measures how long mayfly takes to start and end, doing nothing.

@@ -51,6 +51,9 @@ type Env struct {
 	RunID  string      // "20261120T170412Z-i-0abc"
 	Start  time.Time   // when the run began, UTC
 	Store  store.Store // where objects go
+	// Endpoint is the store's own, for advice with other tools; "" for AWS and
+	// directories.
+	Endpoint string
 	// Secret returns the value of one of the job's Needs().Secrets.
 	Secret func(secret.Ref) (secret.Value, error)
 	// Redact takes every known secret out of a text, in every encoding.

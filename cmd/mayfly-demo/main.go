@@ -76,8 +76,15 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err := d.tree(); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return errors.New("stopped: what was there by then is above")
+	}
 	d.say("One repository, back", "with stock tools: the commands stand in RESTORE.txt of each archive too")
-	return d.restore(ctx)
+	if err := d.restore(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(d.out, "\nNow with your own repositories: %s init github --owner YOU\n", d.mayfly)
+	return nil
 }
 
 func (d *demo) say(title, what string) {

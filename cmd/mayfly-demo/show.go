@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 
 	"mayfly/internal/awstest"
 )
@@ -42,14 +43,20 @@ func (d *demo) backUp(ctx context.Context, w *servers) error {
 	for k, v := range w.aws.Env() {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
+	// Ctrl-C reaches mayfly through the terminal; it stops by itself, reports,
+	// and would take a second signal for an order to drop everything.
+	cmd.Cancel = func() error { return nil }
+	cmd.WaitDelay = 2 * time.Minute
 	err := cmd.Run()
 	code := cmd.ProcessState.ExitCode()
-	const partial = 3
+	const partial, interrupted = 3, 4
 	switch {
 	case err == nil:
 		fmt.Fprintln(d.out, "exit code 0: complete")
 	case code == partial:
 		fmt.Fprintln(d.out, "exit code 3: partial. Some repositories failed; the mail says which, and why. The others are safe.")
+	case code == interrupted:
+		fmt.Fprintln(d.out, "exit code 4: interrupted. What was finished is kept.")
 	default:
 		return fmt.Errorf("mayfly run: %w", err)
 	}

@@ -161,7 +161,7 @@ func httpTransport() http.RoundTripper {
 // env is what job j may use of the world.
 func (w *world) env(j runner.JobSpec, d *runner.Deployment, start time.Time, secrets map[secret.Ref]secret.Value, rt http.RoundTripper) runner.Env {
 	return runner.Env{
-		Job: string(j.Name), Prefix: string(j.Prefix), RunID: d.RunID, Start: start, Store: d.Store,
+		Job: string(j.Name), Prefix: string(j.Prefix), RunID: d.RunID, Start: start, Store: d.Store, Endpoint: w.config.Store.Endpoint,
 		Secret: func(r secret.Ref) (secret.Value, error) {
 			v, ok := secrets[r]
 			if !ok {

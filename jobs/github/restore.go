@@ -32,7 +32,11 @@ func (j *job) Restore(jr runner.JobReport) string {
 	if at, err := store.ParseURL(url); err == nil && at.Scheme == "file" {
 		zip = at.Dir
 	} else {
-		get = fmt.Sprintf("aws s3 cp %s . && ", word(url))
+		endpoint := ""
+		if j.env.Endpoint != "" {
+			endpoint = "--endpoint-url " + word(j.env.Endpoint) + " "
+		}
+		get = fmt.Sprintf("aws %ss3 cp %s . && ", endpoint, word(url))
 	}
 	if strings.HasPrefix(repo, "-") {
 		repo = "./" + repo // git would take it for an option

@@ -9,6 +9,7 @@ import (
 
 	"mayfly/internal/gittest"
 	"mayfly/internal/store"
+	"mayfly/runner"
 )
 
 // TestRestoreHint does what the report says, in a directory whose name a shell
@@ -40,3 +41,20 @@ func TestRestoreHint(t *testing.T) {
 		t.Errorf("hint %q", hint)
 	}
 }
+
+// The advice for a store with an endpoint of its own must not ask AWS.
+func TestRestoreHintNamesTheEndpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	env := w.env()
+	env.Store, env.Endpoint = bucketURL{env.Store}, "http://127.0.0.1:9000"
+	jr := runner.JobReport{Items: []runner.ItemReport{{Name: "octo/site", Outcome: runner.Changed}}}
+	if hint := (&job{env: env}).Restore(jr); !strings.HasPrefix(hint, "aws --endpoint-url http://127.0.0.1:9000 s3 cp s3://bucket/") {
+		t.Errorf("hint %q", hint)
+	}
+}
+
+// A bucketURL is a store that calls itself a bucket.
+type bucketURL struct{ store.Store }
+
+func (bucketURL) URL(key string) string { return "s3://bucket/" + key }

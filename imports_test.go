@@ -22,7 +22,8 @@ var mayImport = map[string][]string{
 	"userdata":                 {},
 	"internal/":                {},
 	"internal/archive":         {"internal/store"},
-	"internal/gitwire":         {"internal/inflate"},
+	"internal/gitwire":         {"internal/packfile"},
+	"internal/packfile":        {"internal/inflate"},
 	"internal/githubtest":      {"internal/gittest"},
 	"internal/store/storetest": {"internal/store"},
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"mayfly/internal/packfile"
 )
 
 // A call is one request to a server, with the redirects it leads to.
@@ -61,9 +63,9 @@ func (c *call) landed() string {
 	return u.String()
 }
 
-// fail turns an error of go-git or checkPack into what a caller can act on.
+// fail turns an error of go-git or the pack's check into what a caller can act on.
 func (c *call) fail(err error) error {
-	if failed := (errWrite{}); errors.As(err, &failed) {
+	if failed := (packfile.WriteError{}); errors.As(err, &failed) {
 		return fmt.Errorf("%s: %w", c.url, err)
 	}
 	if c.parent.Err() != nil {
@@ -77,7 +79,7 @@ func (c *call) fail(err error) error {
 	switch {
 	case errors.Is(context.Cause(c.ctx), errStalled):
 		e.Kind, e.Err = Cut, context.Cause(c.ctx)
-	case errors.Is(err, errDamaged):
+	case errors.Is(err, packfile.ErrDamaged):
 		e.Kind = Corrupt
 	case p.failed != nil:
 		e.Kind, e.Err = Server, p.failed
@@ -139,7 +141,7 @@ func (b *packBand) Read(p []byte) (int, error) {
 		return n, said{oneLine(b.redact(text))}
 	}
 	if errors.Is(err, sideband.ErrMaxPackedExceeded) || strings.HasPrefix(err.Error(), "unknown channel ") {
-		return n, damaged("in the sideband: %s", oneLine(b.redact(err.Error())))
+		return n, packfile.Damaged("in the sideband: %s", oneLine(b.redact(err.Error())))
 	}
 	return n, err
 }

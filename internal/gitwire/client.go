@@ -19,6 +19,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"mayfly/internal/packfile"
 )
 
 // A Client reads repositories. Safe for concurrent use.
@@ -71,32 +73,35 @@ func (c *Client) Advertise(ctx context.Context, repo string) (*Advertisement, er
 // and checks it: header, the number of objects, each of them inflated to its
 // size, the trailer, the end. Wants that are among haves are left out;
 // ErrNothingToFetch when none remains. haves may only name objects whose whole
-// history is kept: what they reach is not sent again.
+// history is kept: what they reach is not sent again. ErrUnknownHaves when the
+// server knows none of them: it would send everything, and nothing is written.
 //
 // After an error what was written to w is worthless. Errors are *Error, unless
 // ctx ended or w failed: then they wrap that cause.
-func (c *Client) Fetch(ctx context.Context, a *Advertisement, wants, haves []plumbing.Hash, w io.Writer) (Pack, error) {
+func (c *Client) Fetch(ctx context.Context, a *Advertisement, wants, haves []plumbing.Hash, w io.Writer) (packfile.Pack, error) {
 	haves = sorted(haves)
 	wants = without(sorted(wants), haves)
 	if len(wants) == 0 || a.Empty {
-		return Pack{}, fmt.Errorf("%s: %w", a.url, ErrNothingToFetch)
+		return packfile.Pack{}, fmt.Errorf("%s: %w", a.url, ErrNothingToFetch)
 	}
 	call, err := c.begin(ctx, a.url, "application/x-git-upload-pack-result")
 	if err != nil {
-		return Pack{}, err
+		return packfile.Pack{}, err
 	}
 	defer call.end()
 	res, err := call.session.UploadPack(call.ctx, a.request(wants, haves))
 	if err != nil {
-		return Pack{}, call.fail(err)
+		return packfile.Pack{}, call.fail(err)
 	}
 	defer res.Close()
+	if len(haves) > 0 && len(res.ACKs) == 0 {
+		return packfile.Pack{}, fmt.Errorf("%s: %w", a.url, ErrUnknownHaves)
+	}
 	band := &packBand{sideband.NewDemuxer(sideband.Sideband64k, res), c.Redact}
-	p, err := checkPack(newPaced(band, c.Pace, call.cancel), w)
+	p, err := packfile.Check(newPaced(band, c.Pace, call.cancel), w)
 	if err != nil {
 		return p, call.fail(err)
 	}
-	p.Acked = len(res.ACKs) > 0
 	_, _ = io.CopyN(io.Discard, res, 1) // at its end: the connection can serve again
 	return p, nil
 }

@@ -14,6 +14,11 @@ import (
 // to ask for, and git servers refuse such a request.
 var ErrNothingToFetch = errors.New("nothing to fetch: every wanted object is known already")
 
+// ErrUnknownHaves says that the server knows none of the objects that it was
+// said to need not send: its history was replaced as a whole, or the haves are
+// another repository's.
+var ErrUnknownHaves = errors.New("the server knows nothing of what was fetched before")
+
 // A Kind says what went wrong, so that a caller can tell what to do.
 type Kind int
 

@@ -154,7 +154,7 @@ func TestFetchGivesEveryObject(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Bytes != int64(pack.Len()) || p.Objects == 0 || p.Acked || p.RefDeltas != 0 {
+			if p.Bytes != int64(pack.Len()) || p.Objects == 0 || p.RefDeltas != 0 {
 				t.Errorf("pack of %d bytes is reported as %+v", pack.Len(), p)
 			}
 			restoreAndCompare(t, h, a, &pack)
@@ -203,13 +203,18 @@ func TestFetchSendsOnlyWhatIsNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !p.Acked || p.Objects == 0 || p.Objects >= whole.Objects {
+	if p.Objects == 0 || p.Objects >= whole.Objects {
 		t.Errorf("increment is %+v, full is %+v", p, whole)
 	}
 	stranger := plumbing.NewHash("1234567890123456789012345678901234567890")
-	p, err = client(t).Fetch(t.Context(), a, ids(a), []plumbing.Hash{stranger}, io.Discard)
-	if err != nil || p.Acked || p.Objects != whole.Objects {
-		t.Errorf("with a have that the server lacks: %+v, %v", p, err)
+	var nothing bytes.Buffer
+	_, err = client(t).Fetch(t.Context(), a, ids(a), []plumbing.Hash{stranger}, &nothing)
+	wantErr(t, err, gitwire.ErrUnknownHaves)
+	if nothing.Len() > 0 {
+		t.Errorf("%d bytes were written of a pack that counts for nothing", nothing.Len())
+	}
+	if p, err = client(t).Fetch(t.Context(), a, ids(a), []plumbing.Hash{stranger, have}, io.Discard); err != nil || p.Objects >= whole.Objects {
+		t.Errorf("with one have that the server lacks and one that it has: %+v, %v", p, err)
 	}
 }
 

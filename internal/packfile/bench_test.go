@@ -1,4 +1,4 @@
-package gitwire
+package packfile
 
 import (
 	"bytes"
@@ -9,8 +9,8 @@ import (
 	"mayfly/internal/gittest"
 )
 
-// BenchmarkCheckPack checks packs of many small deltas and of large blobs.
-func BenchmarkCheckPack(b *testing.B) {
+// BenchmarkCheck checks packs of many small deltas and of large blobs.
+func BenchmarkCheck(b *testing.B) {
 	dir := b.TempDir()
 	if err := gittest.Many(filepath.Join(dir, "small"), 1000); err != nil {
 		b.Fatal(err)
@@ -24,7 +24,7 @@ func BenchmarkCheckPack(b *testing.B) {
 			b.SetBytes(int64(len(whole)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := checkPack(bytes.NewReader(whole), io.Discard); err != nil {
+				if _, err := Check(bytes.NewReader(whole), io.Discard); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,4 +1,6 @@
-package gitwire
+// Package packfile checks git packs (gitformat-pack(5)) as they stream by, in
+// bounded memory.
+package packfile
 
 import (
 	"bufio"
@@ -13,31 +15,31 @@ import (
 	"mayfly/internal/inflate"
 )
 
-// A Pack says what a fetched pack held.
+// A Pack says what a pack held.
 type Pack struct {
 	Objects   uint32 // by its header; as many were inflated
 	Bytes     int64  // of the pack, trailer included
 	RefDeltas uint32 // deltas whose base is named by id: it may lie outside of the pack
-	Acked     bool   // the server knew one of the haves: the pack may build on them
 }
 
-// errDamaged is what every fault of the pack's own content wraps; faults of
+// ErrDamaged is what every fault of the pack's own content wraps; faults of
 // reading and writing do not.
-var errDamaged = errors.New("pack is damaged")
+var ErrDamaged = errors.New("pack is damaged")
 
-func damaged(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
+// Damaged is an error that wraps ErrDamaged and says more.
+func Damaged(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
 }
 
 // packBuffer is how much of a pack is read, hashed and written at a time.
 const packBuffer = 128 << 10
 
-// checkPack copies a pack from r to w and checks it on the way, in bounded
+// Check copies a pack from r to w and checks it on the way, in bounded
 // memory: header, as many objects as it says, each inflating to its size with
 // the right Adler-32, the SHA-1 of it all, and nothing after it
 // (gitformat-pack(5)). Object ids and the bases of deltas are not checked:
 // that needs the whole pack at hand.
-func checkPack(r io.Reader, w io.Writer) (Pack, error) {
+func Check(r io.Reader, w io.Writer) (Pack, error) {
 	tap := &tap{r: r, w: w, sum: sha1.New()}
 	c := &checker{tap: tap, br: bufio.NewReaderSize(tap, packBuffer)}
 	p, err := c.pack()
@@ -58,10 +60,10 @@ func (c *checker) pack() (Pack, error) {
 		return c.p, early(err)
 	}
 	if !bytes.HasPrefix(header[:], []byte("PACK")) {
-		return c.p, damaged("it does not begin with PACK but with %q", header[:4])
+		return c.p, Damaged("it does not begin with PACK but with %q", header[:4])
 	}
 	if v := binary.BigEndian.Uint32(header[4:8]); v != 2 && v != 3 {
-		return c.p, damaged("version %d", v)
+		return c.p, Damaged("version %d", v)
 	}
 	c.p.Objects = binary.BigEndian.Uint32(header[8:12])
 	for i := range c.p.Objects {
@@ -96,11 +98,11 @@ func (c *checker) object() error {
 			return early(err)
 		}
 	default:
-		return damaged("type %d at offset %d", kind, start)
+		return Damaged("type %d at offset %d", kind, start)
 	}
 	err = c.inflate.Verify(c.br, size)
 	if errors.Is(err, inflate.ErrCorrupt) {
-		return damaged("at offset %d: %v", start, err)
+		return Damaged("at offset %d: %v", start, err)
 	}
 	return err
 }
@@ -114,7 +116,7 @@ func (c *checker) typeAndSize() (kind byte, size int64, err error) {
 	kind, size = b>>4&7, int64(b&15)
 	for shift := 4; b&0x80 != 0; shift += 7 {
 		if shift > 62-7 {
-			return 0, 0, damaged("an object's size is out of range")
+			return 0, 0, Damaged("an object's size is out of range")
 		}
 		if b, err = c.br.ReadByte(); err != nil {
 			return 0, 0, early(err)
@@ -136,12 +138,12 @@ func (c *checker) baseOffset(start int64) error {
 			return early(err)
 		}
 		if back >= 1<<54 {
-			return damaged("the base of the delta at offset %d is out of range", start)
+			return Damaged("the base of the delta at offset %d is out of range", start)
 		}
 		back = (back+1)<<7 | int64(b&0x7f)
 	}
 	if back <= 0 || back > start-12 {
-		return damaged("the base of the delta at offset %d is not before it in the pack", start)
+		return Damaged("the base of the delta at offset %d is not before it in the pack", start)
 	}
 	return nil
 }
@@ -152,12 +154,12 @@ func (c *checker) trailer() error {
 	}
 	switch _, err := c.br.ReadByte(); {
 	case err == nil:
-		return damaged("data follows its %d objects and the trailer", c.p.Objects)
+		return Damaged("data follows its %d objects and the trailer", c.p.Objects)
 	case !errors.Is(err, io.EOF):
 		return err
 	}
 	if got, want := c.tap.sum.Sum(nil), c.tap.tail[:]; !bytes.Equal(got, want) {
-		return damaged("its SHA-1 is %x, its trailer says %x", got, want)
+		return Damaged("its SHA-1 is %x, its trailer says %x", got, want)
 	}
 	return nil
 }
@@ -185,11 +187,11 @@ type tap struct {
 	err  error // of r or w, sticky
 }
 
-// errWrite marks errors of the writer among those of Read.
-type errWrite struct{ err error }
+// A WriteError marks an error of the writer among those of Check.
+type WriteError struct{ err error }
 
-func (e errWrite) Error() string { return "write the pack: " + e.err.Error() }
-func (e errWrite) Unwrap() error { return e.err }
+func (e WriteError) Error() string { return "write the pack: " + e.err.Error() }
+func (e WriteError) Unwrap() error { return e.err }
 
 // Read fills p as far as it can: what it is given at a time is hashed and
 // written at a time.
@@ -208,7 +210,7 @@ func (t *tap) Read(p []byte) (int, error) {
 	t.hash(p[:n])
 	if n > 0 {
 		if _, werr := t.w.Write(p[:n]); werr != nil {
-			err = errWrite{werr}
+			err = WriteError{werr}
 		}
 	}
 	t.err = err

@@ -1,4 +1,4 @@
-package gitwire
+package packfile
 
 import (
 	"bytes"
@@ -42,9 +42,9 @@ func FuzzPack(f *testing.F) {
 			return
 		}
 		var out bytes.Buffer
-		_, _ = checkPack(bytes.NewReader(body), io.Discard) // may not panic
+		_, _ = Check(bytes.NewReader(body), io.Discard) // may not panic
 		whole := seal(body)
-		got, err := checkPack(bytes.NewReader(whole), &out)
+		got, err := Check(bytes.NewReader(whole), &out)
 		refDeltas, ofsDeltas, plain := plainly(body)
 		if (err == nil) != plain {
 			t.Fatalf("error is %v; a plain reading accepts: %v", err, plain)

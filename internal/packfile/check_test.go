@@ -1,4 +1,4 @@
-package gitwire
+package packfile
 
 import (
 	"bytes"
@@ -78,7 +78,7 @@ func deflate(data []byte) []byte {
 
 func blob(text string) entry { return entry{kind: 3, size: len(text), data: []byte(text)} }
 
-func TestCheckPack(t *testing.T) {
+func TestCheck(t *testing.T) {
 	t.Parallel()
 	base := bytes.Repeat([]byte{7}, 20)
 	version3 := pack(1, blob("x"))
@@ -125,14 +125,14 @@ func TestCheckPack(t *testing.T) {
 			t.Parallel()
 			for _, r := range []io.Reader{bytes.NewReader(test.pack), iotest.OneByteReader(bytes.NewReader(test.pack)), iotest.DataErrReader(bytes.NewReader(test.pack))} {
 				var out bytes.Buffer
-				p, err := checkPack(r, &out)
+				p, err := Check(r, &out)
 				if test.want == "" {
 					if err != nil || !bytes.Equal(out.Bytes(), test.pack) || p.Bytes != int64(len(test.pack)) {
 						t.Fatalf("got %+v, %v, %d bytes copied of %d", p, err, out.Len(), len(test.pack))
 					}
 					continue
 				}
-				if !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), test.want) {
+				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), test.want) {
 					t.Fatalf("error is %v, want %q", err, test.want)
 				}
 			}
@@ -140,11 +140,11 @@ func TestCheckPack(t *testing.T) {
 	}
 }
 
-func TestCheckPackCountsRefDeltas(t *testing.T) {
+func TestCheckCountsRefDeltas(t *testing.T) {
 	t.Parallel()
 	for args, wanted := range map[string]bool{"--no-reuse-delta": true, "--delta-base-offset": false} {
 		b := realPack(t, gittest.Normal, args)
-		p, err := checkPack(bytes.NewReader(b), io.Discard)
+		p, err := Check(bytes.NewReader(b), io.Discard)
 		if err != nil || p.Objects < 40 || p.RefDeltas > 0 != wanted {
 			t.Errorf("%s: %+v, %v", args, p, err)
 		}
@@ -161,11 +161,11 @@ func samples(t *testing.T) map[int][]byte {
 
 // Whatever is cut off the end of a pack is missed, as an end that came too
 // soon and not as damage.
-func TestCheckPackCut(t *testing.T) {
+func TestCheckCut(t *testing.T) {
 	t.Parallel()
 	for step, whole := range samples(t) {
 		for n := 0; n < len(whole); n += step {
-			_, err := checkPack(bytes.NewReader(whole[:n]), io.Discard)
+			_, err := Check(bytes.NewReader(whole[:n]), io.Discard)
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Fatalf("%d of %d bytes: error is %v", n, len(whole), err)
 			}
@@ -174,23 +174,23 @@ func TestCheckPackCut(t *testing.T) {
 }
 
 // Whichever bit of a pack is wrong, it is found.
-func TestCheckPackEveryBit(t *testing.T) {
+func TestCheckEveryBit(t *testing.T) {
 	t.Parallel()
 	for step, whole := range samples(t) {
-		if _, err := checkPack(bytes.NewReader(whole), io.Discard); err != nil {
+		if _, err := Check(bytes.NewReader(whole), io.Discard); err != nil {
 			t.Fatal(err)
 		}
 		for bit := 0; bit < len(whole)*8; bit += step * 5 {
 			bad := bytes.Clone(whole)
 			bad[bit/8] ^= 1 << (bit % 8)
-			if _, err := checkPack(bytes.NewReader(bad), io.Discard); err == nil {
+			if _, err := Check(bytes.NewReader(bad), io.Discard); err == nil {
 				t.Fatalf("a wrong bit in byte %d of %d was not found", bit/8, len(whole))
 			}
 		}
 	}
 }
 
-func TestCheckPackFindsWhatGittestCorrupts(t *testing.T) {
+func TestCheckFindsWhatGittestCorrupts(t *testing.T) {
 	t.Parallel()
 	whole := realPack(t, gittest.Normal)
 	if err := gittest.Corrupt(whole); err != nil {
@@ -199,27 +199,27 @@ func TestCheckPackFindsWhatGittestCorrupts(t *testing.T) {
 	if sum := sha1.Sum(whole[:len(whole)-20]); !bytes.HasSuffix(whole, sum[:]) {
 		t.Fatal("the corrupt pack's trailer does not fit")
 	}
-	if _, err := checkPack(bytes.NewReader(whole), io.Discard); !errors.Is(err, errDamaged) {
+	if _, err := Check(bytes.NewReader(whole), io.Discard); !errors.Is(err, ErrDamaged) {
 		t.Errorf("error is %v", err)
 	}
 }
 
-func TestCheckPackReadAndWriteErrors(t *testing.T) {
+func TestCheckReadAndWriteErrors(t *testing.T) {
 	t.Parallel()
 	whole := realPack(t, gittest.Wiki)
 	lost := errors.New("connection reset")
-	_, err := checkPack(io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), iotest.ErrReader(lost)), io.Discard)
-	if !errors.Is(err, lost) || errors.Is(err, errDamaged) {
+	_, err := Check(io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), iotest.ErrReader(lost)), io.Discard)
+	if !errors.Is(err, lost) || errors.Is(err, ErrDamaged) {
 		t.Errorf("error is %v, not the reader's", err)
 	}
-	_, err = checkPack(io.MultiReader(bytes.NewReader(whole), iotest.ErrReader(lost)), io.Discard)
+	_, err = Check(io.MultiReader(bytes.NewReader(whole), iotest.ErrReader(lost)), io.Discard)
 	if !errors.Is(err, lost) {
 		t.Errorf("after the trailer: error is %v, not the reader's", err)
 	}
 	full := errors.New("disk full")
 	for _, r := range []io.Reader{bytes.NewReader(whole), iotest.DataErrReader(bytes.NewReader(whole))} {
-		var failed errWrite
-		if _, err = checkPack(r, failingWriter{full}); !errors.Is(err, full) || !errors.As(err, &failed) {
+		var failed WriteError
+		if _, err = Check(r, failingWriter{full}); !errors.Is(err, full) || !errors.As(err, &failed) {
 			t.Errorf("error is %v, not the writer's", err)
 		}
 	}
@@ -230,13 +230,13 @@ type failingWriter struct{ err error }
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
 // Writes are large, and memory does not grow with the pack.
-func TestCheckPackMemory(t *testing.T) {
+func TestCheckMemory(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 512<<10) // 8 MiB
 	whole := pack(3, blob(big), entry{kind: 3, size: len(big), raw: stored(big)}, blob(big))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	writes := 0
-	_, err := checkPack(bytes.NewReader(whole), countWrites{&writes})
+	_, err := Check(bytes.NewReader(whole), countWrites{&writes})
 	runtime.ReadMemStats(&after)
 	if err != nil {
 		t.Fatal(err)

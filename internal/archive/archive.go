@@ -1,5 +1,6 @@
-// Package archive writes segments: one immutable zip of one repository from
-// one run. A segment is read back with unzip and git alone.
+// Package archive writes segments, one immutable zip of one repository from one
+// run each, and reads them again. A segment is also read back with unzip and
+// git alone.
 //
 // A full segment holds, in this order:
 //
@@ -9,6 +10,16 @@
 //	refs.json          HEAD's target and the refs, and their digests
 //	RESTORE.txt        the exact commands that give the repository back
 //	manifest.json      what this is, and size and SHA-256 of all the others
+//
+// An increment holds what came since the segment before it, which its manifest
+// names as its parent: a bundle only where there are new objects, the changes
+// in refs.json, and these as commands for git:
+//
+//	repo.update-ref    for git update-ref --stdin, after unbundling
+//	wiki.update-ref    the same of the wiki
+//
+// A full segment and the increments on it are a chain. Each of its segments is
+// a point in time that can be restored.
 //
 // The manifest comes last, beside zip's central directory: one short ranged
 // read of the tail of a segment tells all about it.
@@ -45,6 +56,9 @@ const (
 
 // bundle names the entry that holds the part's refs and objects.
 func (p Part) bundle() string { return string(p) + ".bundle" }
+
+// commands names the entry that holds an increment's changes for git.
+func (p Part) commands() string { return string(p) + ".update-ref" }
 
 // An Identity says which repository a segment is of. The numeric ID stays the
 // same when a repository is renamed, and differs when a name is reused.

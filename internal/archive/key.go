@@ -1,13 +1,10 @@
 package archive
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"mayfly/internal/store"
 )
 
 // stampLayout is the time in a key: UTC, sortable, and legal in file names.
@@ -83,31 +80,4 @@ func notInName(r rune) bool {
 		return false
 	}
 	return r != '.' && r != '-' && r != '_'
-}
-
-// Newest lists the segments below prefix once and returns for each
-// "owner/name" when its newest one was made: the time in the key of a full
-// segment, which outlives a copy of the store, and the store's time of an
-// increment. No segment is newer than its object: the stamp of a machine whose
-// clock was ahead would hide the backup's age for ever. A listing that breaks
-// off yields no map, only the error.
-func Newest(ctx context.Context, st store.Store, prefix string) (map[string]time.Time, error) {
-	newest := make(map[string]time.Time)
-	for o, err := range st.List(ctx, below(prefix)) {
-		if err != nil {
-			return nil, fmt.Errorf("list the segments in %s: %w", st.URL(prefix), err)
-		}
-		p, ok := ParseKey(prefix, o.Key)
-		if !ok {
-			continue
-		}
-		made := p.Full
-		if p.Incr || made.After(o.Modified) {
-			made = o.Modified
-		}
-		if repo := p.Owner + "/" + p.Name; made.After(newest[repo]) {
-			newest[repo] = made
-		}
-	}
-	return newest, nil
 }

@@ -1,10 +1,6 @@
 package archive
 
 import (
-	"errors"
-	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -72,42 +68,5 @@ func TestCheckName(t *testing.T) {
 		if CheckName("acme", name) == nil || CheckName(name, "site") == nil {
 			t.Errorf("CheckName accepts %q", name)
 		}
-	}
-}
-
-func TestNewest(t *testing.T) {
-	t.Parallel()
-	st := newStore(t)
-	copied := created.Add(30 * time.Hour) // the store was copied later
-	week := 7 * 24 * time.Hour
-	for _, key := range []string{
-		Key("github", "acme", "site", created.Add(-week), 0, false),
-		Key("github", "acme", "site", created, 0, false),
-		Key("github", "acme", "chain", created, 0, false),
-		Key("github", "acme", "chain", created, 1, true),
-		Key("github", "me", "site", created.Add(-week), 0, false),
-		Key("github", "ahead", "site", copied.AddDate(70, 0, 0), 0, false), // by a clock that was wrong
-		Key("github2", "acme", "other", created, 0, false),
-		"github/index.json",
-	} {
-		if _, err := st.Put(t.Context(), key, nil, ""); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(filepath.Join(st.root, key), copied, copied); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := Newest(t.Context(), st, "github")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]time.Time{"acme/site": created, "acme/chain": copied, "me/site": created.Add(-week), "ahead/site": copied}
-	if !maps.EqualFunc(got, want, time.Time.Equal) {
-		t.Errorf("Newest = %v, want %v", got, want)
-	}
-
-	st.listErr = errors.New("connection reset")
-	if got, err := Newest(t.Context(), st, "github"); !errors.Is(err, st.listErr) || got != nil {
-		t.Errorf("a listing that broke off: %v, %v", got, err)
 	}
 }

@@ -50,10 +50,10 @@ type Parts struct {
 // PartInfo is what became of one part.
 type PartInfo struct {
 	State   State  `json:"state"`
-	Why     string `json:"why,omitempty"` // why it is absent
+	Why     string `json:"why,omitempty"` // why it is absent, or no newer
 	Digest  string `json:"digest,omitempty"`
 	Refs    int    `json:"refs"`
-	Objects uint32 `json:"objects"`
+	Objects uint32 `json:"objects"` // in this segment
 }
 
 // State of a part.
@@ -79,4 +79,12 @@ type Segment struct {
 	Key      string
 	Object   store.Object
 	Manifest Manifest
+}
+
+// of is what the manifest says of one part.
+func (p *Parts) of(part Part) *PartInfo {
+	if part == Wiki {
+		return &p.Wiki
+	}
+	return &p.Repo
 }

@@ -85,7 +85,7 @@ func add(t *testing.T, w *Writer, part Part, dir string) Snapshot {
 	s := snapshot(t, dir)
 	var err error
 	if len(s.Refs) == 0 && s.Head.Type() == plumbing.SymbolicReference {
-		err = w.Empty(part, s)
+		err = w.Refs(part, s)
 	} else {
 		err = w.Bundle(part, s, pack(t, dir, s))
 	}
@@ -305,7 +305,7 @@ func TestRefsNotUTF8(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	s := &Snapshot{Head: symbolic("refs/heads/caf\xe9"), Refs: []*plumbing.Reference{ref("refs/heads/caf\xe9", oidA)}}
-	if err := writeRefs(&b, &Manifest{}, s, nil); err != nil {
+	if err := writeRefs(&b, &Manifest{}, &Changes{Head: s.Head, Set: s.Refs}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -339,7 +339,7 @@ func TestSegmentOddHeads(t *testing.T) {
 			w := begin(t, st)
 			var err error
 			if c.name == "empty, unknown" {
-				err = w.Empty(Repo, c.s)
+				err = w.Refs(Repo, c.s)
 			} else {
 				err = w.Bundle(Repo, c.s, pack(t, source, c.s))
 			}
@@ -433,8 +433,8 @@ func TestMemoryPerRef(t *testing.T) {
 	}
 	m := Manifest{Parts: Parts{Repo: PartInfo{Digest: s.Digest()}}}
 	for name, write := range map[string]func(io.Writer) error{
-		"repo.bundle": func(w io.Writer) error { return writeBundleHeader(w, s) },
-		"refs.json":   func(w io.Writer) error { return writeRefs(w, &m, &s, nil) },
+		"repo.bundle": func(w io.Writer) error { return bundleHead{Refs: s.Refs}.write(w) },
+		"refs.json":   func(w io.Writer) error { return writeRefs(w, &m, &Changes{Head: s.Head, Set: s.Refs}, nil) },
 	} {
 		if _, err := z.add(name, write); err != nil {
 			t.Fatal(err)

@@ -122,6 +122,19 @@ func checkRefName(name string) error {
 	return nil
 }
 
+// StateDigest is the digest of a whole state, as a segment of it would have it;
+// nil is a part that is absent.
+func StateDigest(sel Selection, repo, wiki *Snapshot) string {
+	var r, w string
+	if repo != nil {
+		r = repo.Digest()
+	}
+	if wiki != nil {
+		w = wiki.Digest()
+	}
+	return stateDigest(sel, r, w)
+}
+
 // stateDigest is the digest of a whole segment. A part that is absent has the
 // digest "".
 func stateDigest(sel Selection, repo, wiki string) string {

@@ -1,12 +1,10 @@
 package archive
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"unicode"
 
@@ -16,13 +14,20 @@ import (
 // A Writer streams one segment into a store. Nobody sees it before Commit,
 // and any error on the way makes Commit refuse. Not for concurrent use.
 type Writer struct {
-	key  string
-	dst  store.Writer
-	zip  *zipWriter
-	m    Manifest
-	repo *Snapshot
-	wiki *Snapshot
-	err  error // why there can be no segment any more
+	key   string
+	dst   store.Writer
+	zip   *zipWriter
+	m     Manifest
+	chain *Chain // that an increment goes on from; nil: this is a full segment
+	repo  *part
+	wiki  *part
+	err   error // why there can be no segment any more
+}
+
+// A part is one that is in the segment.
+type part struct {
+	Snapshot
+	changes Changes
 }
 
 var (
@@ -31,139 +36,122 @@ var (
 	errClosed     = errors.New("it is closed")
 )
 
-// Create begins the full segment that key names. ctx governs the store's
-// requests until Commit or Close.
-func Create(ctx context.Context, st store.Store, key string, o Options) (*Writer, error) {
-	if err := checkOptions(key, o); err != nil {
-		return nil, fmt.Errorf("segment %s: %w", key, err)
-	}
-	dst, err := st.Create(ctx, key)
-	if err != nil {
-		return nil, fmt.Errorf("segment %s: create: %w", key, err)
-	}
-	w := &Writer{key: key, dst: dst, zip: &zipWriter{w: dst, created: o.Created}}
-	id := o.Identity
-	w.m = Manifest{
-		Format: Format, Kind: KindFull,
-		Host: id.Host, RepositoryID: id.ID, Owner: id.Owner, Name: id.Name,
-		Created: o.Created.UTC(), Run: o.RunID, Mayfly: o.Version,
-		Selection: o.Selection,
-		Parts:     Parts{Repo: PartInfo{State: Absent}, Wiki: PartInfo{State: Absent, Why: "none was fetched"}},
-	}
-	if !o.Selection.Wiki {
-		w.m.Parts.Wiki.Why = "it was not asked for"
-	}
-	return w, nil
-}
-
-func checkOptions(key string, o Options) error {
-	id := o.Identity
-	if err := CheckName(id.Owner, id.Name); err != nil {
-		return err
-	}
-	if id.Host == "" || id.ID <= 0 {
-		return fmt.Errorf("host %q and repository id %d do not tell which repository it is", id.Host, id.ID)
-	}
-	if !zipTime(o.Created) {
-		return fmt.Errorf("creation time %v is out of range: is the clock set?", o.Created)
-	}
-	dir := key
-	for range 4 {
-		dir = path.Dir(dir)
-	}
-	if dir == "." {
-		dir = ""
-	}
-	if p, ok := ParseKey(dir, key); !ok || p.Owner != id.Owner || p.Name != id.Name || p.Incr {
-		return fmt.Errorf("this is not the key of a full segment of %s/%s", id.Owner, id.Name)
-	}
-	return nil
-}
-
-// Bundle writes the part's bundle: s as its header, then the pack that fetch
-// writes. fetch returns how many objects and bytes that was, having checked
-// them; its error comes back wrapped. s must not change before Commit.
-func (w *Writer) Bundle(part Part, s Snapshot, fetch func(io.Writer) (objects uint32, bytes int64, err error)) error {
-	info, err := w.begin(part, s)
+// Bundle writes the part's bundle: s as its header, in an increment what has
+// changed of it, then the pack that fetch writes. fetch returns how many
+// objects and bytes that was, having checked them; its error comes back
+// wrapped. s must not change before Commit.
+func (w *Writer) Bundle(which Part, s Snapshot, fetch func(io.Writer) (objects uint32, bytes int64, err error)) error {
+	p, err := w.begin(which, s)
 	if err != nil {
 		return err
 	}
-	if _, ok := s.resolve(); len(s.Refs) == 0 && !ok {
-		return w.fail(fmt.Errorf("%s: no ref for a bundle: an empty part has none", part.bundle()))
+	head, hasHead := s.resolve()
+	if len(s.Refs) == 0 && !hasHead {
+		return w.fail(fmt.Errorf("%s: no ref for a bundle: an empty part has none", which.bundle()))
 	}
-	var objects uint32
-	if err := w.entry(part.bundle(), func(e io.Writer) error {
-		if err := writeBundleHeader(e, s); err != nil {
+	if err := w.entry(which.bundle(), func(e io.Writer) error {
+		h := bundleHead{Needs: w.needs(which), Head: head, Refs: p.changes.Set}
+		if err := h.write(e); err != nil {
 			return err
 		}
 		pack := &counter{w: e}
-		var n int64
-		var err error
-		if objects, n, err = fetch(pack); err != nil {
+		objects, n, err := fetch(pack)
+		if err != nil {
 			return err
 		}
-		if n != pack.n || objects == 0 {
+		if n != pack.n || objects == 0 && w.chain == nil {
 			return fmt.Errorf("a pack of %d objects in %d bytes was announced, %d bytes came", objects, n, pack.n)
 		}
+		w.m.Parts.of(which).Objects = objects
 		return nil
 	}); err != nil {
 		return err
 	}
-	w.m.Entries[len(w.m.Entries)-1].Objects = objects
-	info.State, info.Objects = Present, objects
-	return nil
+	w.m.Entries[len(w.m.Entries)-1].Objects = w.m.Parts.of(which).Objects
+	return w.commands(which, p)
 }
 
-// Empty records a part without any object. Only refs.json knows it. s has no
-// refs; its Head may name the branch to be born.
-func (w *Writer) Empty(part Part, s Snapshot) error {
-	info, err := w.begin(part, s)
+// Refs records a part that needs no object: an empty one or, in an increment,
+// one whose every ref names what the chain holds. An empty part has no refs;
+// its Head may name the branch to be born.
+func (w *Writer) Refs(which Part, s Snapshot) error {
+	p, err := w.begin(which, s)
 	if err != nil {
 		return err
 	}
-	if _, ok := s.resolve(); len(s.Refs) > 0 || ok {
-		return w.fail(fmt.Errorf("%s: it has refs, so it is not empty", part))
+	if wants := w.Wants(which, s); len(wants) > 0 {
+		return w.fail(fmt.Errorf("%s: it needs %d objects, so it is not empty, nor as it was", which, len(wants)))
 	}
-	info.State = Empty
+	return w.commands(which, p)
+}
+
+// Keep records, in an increment, a wiki that could not be read as it was in the
+// segment before, and why: it is no newer than that.
+func (w *Writer) Keep(why string) error {
+	if w.chain == nil || w.err != nil {
+		return w.fail(w.unless(errors.New("only an increment keeps what was before it")))
+	}
+	now := w.chain.parts[Wiki].now
+	if now == nil {
+		return w.Absent(Wiki, why)
+	}
+	if err := w.Refs(Wiki, *now); err != nil {
+		return err
+	}
+	w.m.Parts.Wiki.Why = printable(why)
 	return nil
 }
 
 // Absent says why the wiki, though asked for, is not in the segment: there is
 // none, or it could not be fetched. RESTORE.txt and the manifest repeat it, so
 // it must hold no secret; it becomes one line of printable text.
-func (w *Writer) Absent(part Part, why string) error {
+func (w *Writer) Absent(which Part, why string) error {
 	if w.err != nil {
 		return w.fail(nil)
 	}
-	if part != Wiki || w.wiki != nil {
-		return w.fail(fmt.Errorf("%s: only a wiki that was not written can be absent", part))
+	if which != Wiki || w.wiki != nil {
+		return w.fail(fmt.Errorf("%s: only a wiki that was not written can be absent", which))
 	}
-	w.m.Parts.Wiki.Why = strings.Join(strings.FieldsFunc(why, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
+	w.m.Parts.Wiki.Why = printable(why)
 	return nil
 }
 
 // begin takes a part's snapshot, once.
-func (w *Writer) begin(part Part, s Snapshot) (*PartInfo, error) {
+func (w *Writer) begin(which Part, s Snapshot) (*part, error) {
 	if w.err != nil {
 		return nil, w.fail(nil)
 	}
-	slot, info := &w.repo, &w.m.Parts.Repo
-	if part == Wiki {
-		slot, info = &w.wiki, &w.m.Parts.Wiki
-	} else if part != Repo {
-		return nil, w.fail(fmt.Errorf("%q is no part of a segment", part))
+	slot := &w.repo
+	if which == Wiki {
+		slot = &w.wiki
+	} else if which != Repo {
+		return nil, w.fail(fmt.Errorf("%q is no part of a segment", which))
 	}
 	if *slot != nil {
-		return nil, w.fail(fmt.Errorf("%s: it is in the segment already", part))
+		return nil, w.fail(fmt.Errorf("%s: it is in the segment already", which))
 	}
 	if err := s.check(); err != nil {
-		return nil, w.fail(fmt.Errorf("%s: %w", part, err))
+		return nil, w.fail(fmt.Errorf("%s: %w", which, err))
 	}
-	*slot = &s
-	*info = PartInfo{Digest: s.Digest(), Refs: len(s.Refs)}
-	return info, nil
+	p := &part{s, Changes{Head: s.Head, Set: s.Refs}}
+	if w.chain != nil {
+		p.changes = changesOf(w.chain.parts[which].now, s)
+	}
+	*slot = p
+	state := Present
+	if _, ok := s.resolve(); len(s.Refs) == 0 && !ok {
+		state = Empty
+	}
+	*w.m.Parts.of(which) = PartInfo{State: state, Digest: s.Digest(), Refs: len(s.Refs)}
+	return p, nil
+}
+
+// commands writes an increment's changes for git, where there are any.
+func (w *Writer) commands(which Part, p *part) error {
+	if w.chain == nil || len(p.changes.Set)+len(p.changes.Deleted) == 0 {
+		return nil
+	}
+	return w.entry(which.commands(), p.changes.commands)
 }
 
 // Metadata writes b, which must be JSON, as metadata/NAME.json.
@@ -196,10 +184,16 @@ func (w *Writer) Commit() (Segment, error) {
 		return Segment{}, w.fail(nil)
 	}
 	w.m.Digest = stateDigest(w.m.Selection, w.m.Parts.Repo.Digest, w.m.Parts.Wiki.Digest)
-	if err := w.entry("refs.json", func(e io.Writer) error { return writeRefs(e, &w.m, w.repo, w.wiki) }); err != nil {
+	if w.chain != nil && w.m.Digest == w.chain.Last().Manifest.Digest {
+		return Segment{}, w.fail(errors.New("nothing has changed since the segment before"))
+	}
+	if err := w.gone(); err != nil {
 		return Segment{}, err
 	}
-	if err := w.text("RESTORE.txt", []byte(restoreText(&w.m, w.repo, w.wiki))); err != nil {
+	if err := w.entry("refs.json", func(e io.Writer) error { return writeRefs(e, &w.m, w.repo.said(), w.wiki.said()) }); err != nil {
+		return Segment{}, err
+	}
+	if err := w.text("RESTORE.txt", []byte(w.restoreText())); err != nil {
 		return Segment{}, err
 	}
 	b, err := json.MarshalIndent(&w.m, "", "  ")
@@ -251,6 +245,38 @@ func (w *Writer) text(name string, b []byte) error {
 		_, err := e.Write(b)
 		return err
 	})
+}
+
+// gone writes, for a wiki that was in the chain and is not any more, that its
+// refs go: it may come back with others.
+func (w *Writer) gone() error {
+	if w.chain == nil || w.wiki != nil || w.chain.parts[Wiki].now == nil {
+		return nil
+	}
+	return w.commands(Wiki, &part{changes: changesOf(w.chain.parts[Wiki].now, Snapshot{})})
+}
+
+// said is what refs.json says of the part, nil when it is absent.
+func (p *part) said() *Changes {
+	if p == nil {
+		return nil
+	}
+	return &p.changes
+}
+
+// printable makes one line of printable text.
+func printable(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+}
+
+// unless is nil for a segment that cannot go on, so that fail says why.
+func (w *Writer) unless(err error) error {
+	if w.err != nil {
+		return nil
+	}
+	return err
 }
 
 // fail poisons the segment with its first error and returns err, or for nil

@@ -95,9 +95,9 @@ func TestPoisoned(t *testing.T) {
 		{"bad ref", bundle(Wiki, Snapshot{Refs: []*plumbing.Reference{ref("x", oidA)}}, good), "not a name"},
 		{"part twice", bundle(Repo, oneRef, good), "already"},
 		{"unknown part", bundle("issues", oneRef, good), "no part"},
-		{"empty with refs", func(w *Writer, _ *faulty) error { return w.Empty(Wiki, oneRef) }, "not empty"},
-		{"empty detached", func(w *Writer, _ *faulty) error { return w.Empty(Wiki, Snapshot{Head: ref("HEAD", oidA)}) }, "not empty"},
-		{"empty twice", func(w *Writer, _ *faulty) error { return w.Empty(Repo, Snapshot{}) }, "already"},
+		{"empty with refs", func(w *Writer, _ *faulty) error { return w.Refs(Wiki, oneRef) }, "not empty"},
+		{"empty detached", func(w *Writer, _ *faulty) error { return w.Refs(Wiki, Snapshot{Head: ref("HEAD", oidA)}) }, "not empty"},
+		{"empty twice", func(w *Writer, _ *faulty) error { return w.Refs(Repo, Snapshot{}) }, "already"},
 		{"repository absent", func(w *Writer, _ *faulty) error { return w.Absent(Repo, "x") }, "only a wiki"},
 		{"metadata twice", func(w *Writer, _ *faulty) error {
 			return errors.Join(w.Metadata("x", []byte("1")), w.Metadata("x", []byte("1")))
@@ -266,7 +266,7 @@ func TestDeterministic(t *testing.T) {
 	for range 2 {
 		st := newStore(t)
 		w := begin(t, st)
-		if err := errors.Join(w.Bundle(Repo, oneRef, good), w.Empty(Wiki, Snapshot{}), w.Metadata("repository", []byte("{}"))); err != nil {
+		if err := errors.Join(w.Bundle(Repo, oneRef, good), w.Refs(Wiki, Snapshot{}), w.Metadata("repository", []byte("{}"))); err != nil {
 			t.Fatal(err)
 		}
 		seg, err := w.Commit()

@@ -1,0 +1,124 @@
+package archive
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mayfly/internal/store"
+)
+
+// put makes an object that the store says was made at the given time.
+func put(t *testing.T, st *faulty, key, content string, at time.Time) store.Object {
+	t.Helper()
+	if _, err := st.Put(t.Context(), key, []byte(content), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(st.root, key), at, at); err != nil {
+		t.Fatal(err)
+	}
+	o, err := st.Stat(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestScan(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	later := created.Add(30 * time.Hour) // the store was copied later
+	week := 7 * 24 * time.Hour
+	seg := func(repo string, full time.Time, n int) string {
+		return Key("github", filepath.Dir(repo), filepath.Base(repo), full, n, n > 0)
+	}
+	for key, content := range map[string]string{
+		seg("acme/two", created.Add(-week), 0):             "older",
+		seg("acme/two", created, 0):                        "newest",
+		seg("acme/chain", created, 0):                      "full",
+		seg("acme/chain", created, 1):                      "one",
+		seg("acme/chain", created, 2):                      "two",
+		seg("acme/gap", created, 0):                        "full",
+		seg("acme/gap", created, 2):                        "two",
+		seg("acme/base", created, 1):                       "no full segment",
+		seg("me/site", created.Add(-week), 0):              "old",
+		seg("ahead/site", later.AddDate(70, 0, 0), 0):      "by a clock that was wrong",
+		seg("ahead/site", later.Add(-time.Hour), 0):        "before, by a clock that was right",
+		"github/index.json":                                "{}",
+		"github/acme/two/notes.txt":                        "",
+		Key("github2", "acme", "other", created, 0, false): "",
+	} {
+		put(t, st, key, content, later)
+	}
+	got, err := Scan(t.Context(), st, "github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]Listed{
+		"acme/two":   {Full: created, Newest: created, Segments: 1, Base: 6},
+		"acme/chain": {Full: created, Newest: later, Segments: 3, Base: 4, Increments: 6},
+		"acme/gap":   {Full: created, Newest: created, Segments: 2, Base: 4, Increments: 3, Gap: true},
+		"acme/base":  {Full: created, Segments: 1, Increments: 15, Gap: true},
+		"me/site":    {Full: created.Add(-week), Newest: created.Add(-week), Segments: 1, Base: 3},
+		"ahead/site": {Full: later.AddDate(70, 0, 0), Newest: later, Segments: 1, Base: 25},
+	} {
+		l := got[name]
+		one, err := ScanOne(t.Context(), st, "github", filepath.Dir(name), filepath.Base(name))
+		if err != nil || one != l {
+			t.Errorf("%s alone is %+v, %v, and among all %+v", name, one, err, l)
+		}
+		l.Print, l.Made = Print{}, time.Time{}
+		if l != want {
+			t.Errorf("%s is %+v, want %+v", name, l, want)
+		}
+		delete(got, name)
+	}
+	if len(got) > 0 {
+		t.Errorf("and there are %v", got)
+	}
+	st.listErr = errors.New("connection reset")
+	if got, err := Scan(t.Context(), st, "github"); !errors.Is(err, st.listErr) || got != nil {
+		t.Errorf("a listing that broke off: %v, %v", got, err)
+	}
+}
+
+// The chain that a wrong clock began is not the newest one for ever.
+func TestScanAfterWrongClock(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	put(t, st, Key("github", "acme", "site", created.AddDate(70, 0, 0), 0, false), "by a clock that was ahead", created)
+	put(t, st, Key("github", "acme", "site", created.Add(time.Hour), 0, false), "newer", created.Add(time.Hour))
+	l, err := ScanOne(t.Context(), st, "github", "acme", "site")
+	if err != nil || !l.Full.Equal(created.Add(time.Hour)) {
+		t.Errorf("the newest chain is %v, %v", l.Full, err)
+	}
+	chains, err := Chains(t.Context(), st, "github", "acme", "site")
+	if err != nil || len(chains) != 2 || chains[1][0].Size != 5 {
+		t.Errorf("chains %v, %v", chains, err)
+	}
+}
+
+// A print changes with every segment that comes, goes or changes.
+func TestPrint(t *testing.T) {
+	t.Parallel()
+	a, b := store.Object{Size: 1, ETag: "a"}, store.Object{Size: 1, ETag: "b"}
+	c := store.Object{Size: 2, ETag: "a"}
+	seen := map[Print]bool{{}: true}
+	for _, p := range []Print{
+		Print{}.And(0, a), Print{}.And(0, b), Print{}.And(0, c), Print{}.And(1, a),
+		Print{}.And(0, a).And(1, b), Print{}.And(0, b).And(1, a), Print{}.And(0, a).And(1, b).And(2, c),
+	} {
+		if seen[p] {
+			t.Errorf("print %s stands for two chains", p)
+		}
+		seen[p] = true
+	}
+	var l Listed
+	l = l.And(Segment{Object: a, Manifest: Manifest{Created: created.Add(time.Millisecond)}})
+	l = l.And(Segment{Object: b})
+	if l.Print != (Print{}).And(0, a).And(1, b) || !l.Full.Equal(created) || l.Gap || l.Segments != 2 {
+		t.Errorf("two segments are listed as %+v", l)
+	}
+}

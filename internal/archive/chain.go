@@ -37,22 +37,32 @@ type history struct {
 // in the order of their keys, and checks that each follows from the one before.
 // Errors that are the chain's own wrap ErrDamaged or ErrNewer.
 func OpenChain(ctx context.Context, st store.Store, prefix string, listed []store.Object) (*Chain, error) {
-	c := &Chain{Prefix: prefix, st: st}
 	if len(listed) == 0 {
 		return nil, damage("the chain has no segment")
 	}
+	c, err := openStart(ctx, st, prefix, listed)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// openStart is OpenChain that returns, beside an error, the chain up to the
+// first segment that cannot be used. It may have none then.
+func openStart(ctx context.Context, st store.Store, prefix string, listed []store.Object) (*Chain, error) {
+	c := &Chain{Prefix: prefix, st: st}
 	for i, o := range listed {
 		s, err := openSegment(ctx, st, prefix, o)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
 		if err := c.follows(i, s); err != nil {
-			return nil, fmt.Errorf("segment %s: %w", st.URL(o.Key), err)
+			return c, fmt.Errorf("segment %s: %w", st.URL(o.Key), err)
 		}
+		c.Repository = s.at.Owner + "/" + s.at.Name
 		c.readers = append(c.readers, s)
 		c.Segments = append(c.Segments, s.Segment)
 	}
-	c.Repository = c.readers[0].at.Owner + "/" + c.readers[0].at.Name
 	return c, nil
 }
 

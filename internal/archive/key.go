@@ -55,6 +55,21 @@ func ParseKey(prefix, key string) (Place, bool) {
 	return p, Key(prefix, p.Owner, p.Name, p.Full, p.Number, p.Incr) == key
 }
 
+// SplitKey is ParseKey for a key below any prefix, which it returns.
+func SplitKey(key string) (prefix string, p Place, ok bool) {
+	at := len(key)
+	for range 4 {
+		if at = strings.LastIndex(key[:max(at, 0)], "/"); at < 0 {
+			break
+		}
+	}
+	if at > 0 {
+		prefix = key[:at]
+	}
+	p, ok = ParseKey(prefix, key)
+	return prefix, p, ok
+}
+
 func below(prefix string) string {
 	if prefix == "" {
 		return ""

@@ -65,6 +65,9 @@ func (r *objectReader) open(off, n int64) (io.ReadCloser, error) {
 
 // ReadAt implements io.ReaderAt.
 func (r *objectReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, damage("its directory points before its beginning")
+	}
 	start := r.o.Size - int64(len(r.tail))
 	if off >= start {
 		if off >= r.o.Size {

@@ -179,3 +179,12 @@ func (l Listed) compare(m Listed) int {
 	}
 	return l.Full.Compare(m.Full)
 }
+
+// ListChain lists the segments of one chain, in order.
+func ListChain(ctx context.Context, st store.Store, prefix, owner, name string, full time.Time) ([]store.Object, error) {
+	var objects []store.Object
+	err := eachChain(ctx, st, prefix, owner+"/"+name+"/"+full.UTC().Format(stampLayout)+"/", func(_ Listed, _ string, found []store.Object) {
+		objects = found
+	})
+	return objects, err
+}

@@ -44,6 +44,7 @@ type segmentReader struct {
 	at    Place
 	src   *objectReader
 	files map[string]*zip.File
+	heads map[string]bundleHead // of the bundles, after verify
 }
 
 // openSegment reads the directory and the manifest of the segment that a
@@ -99,7 +100,8 @@ func (s *segmentReader) directory() error {
 	z, err := zip.NewReader(src, s.Object.Size)
 	src.left = math.MaxInt64 // for the entries
 	switch {
-	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrAlgorithm), errors.Is(err, zip.ErrInsecurePath), errors.Is(err, errTooMuch):
+	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrAlgorithm), errors.Is(err, zip.ErrInsecurePath),
+		errors.Is(err, errTooMuch), err == io.ErrUnexpectedEOF, err == io.EOF: // themselves: the store's are wrapped
 		return damage("no zip of ours: %v", err)
 	case err != nil:
 		return err
@@ -261,7 +263,7 @@ func ofZip(name string, err error) error {
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrAlgorithm),
-		errors.As(err, &corrupt), err == io.ErrUnexpectedEOF: // itself: the store's are wrapped
+		errors.As(err, &corrupt), err == io.ErrUnexpectedEOF, err == io.EOF: // themselves: the store's are wrapped
 		return damage("%s: %v", name, err)
 	}
 	return err

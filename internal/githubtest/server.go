@@ -168,6 +168,14 @@ func (s *Server) Rename(old, new string) error {
 	return nil
 }
 
+// Renumber gives the repository another number, as if it had been deleted and
+// made anew.
+func (s *Server) Renumber(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids[name] = s.id(name) + 1
+}
+
 // An answer is what an operation has to say.
 type answer struct {
 	status int

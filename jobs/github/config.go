@@ -29,6 +29,7 @@ type Config struct {
 	Private      *bool      `yaml:"private" doc:"back up private repositories too (default true)"`
 	Wiki         *bool      `yaml:"wiki" doc:"back up wikis (default true)"`
 	PullRequests bool       `yaml:"pull_requests" doc:"back up the commits of pull requests (refs/pull) too; several times the data in busy repositories"`
+	Full         Full       `yaml:"full" doc:"when a changed repository is written whole instead of what is new of it"`
 	Parallel     int        `yaml:"parallel" doc:"repositories at once, 1 to 6 (default 4)" min:"1" max:"6"`
 }
 
@@ -37,6 +38,25 @@ type App struct {
 	ID           int        `yaml:"id,required" doc:"the app's id, from its settings page" example:"123456" min:"1"`
 	Installation int        `yaml:"installation,required" doc:"the installation's id, the number at the end of its settings page's URL" example:"12345678" min:"1"`
 	Key          secret.Ref `yaml:"key,required" doc:"where the app's private key (PEM) is kept" example:"ssm:/name"`
+}
+
+// Full says when a chain of increments ends and a new full archive begins the
+// next one.
+type Full struct {
+	After *int     `yaml:"after" doc:"after so many increments (default 30); 0: always" min:"0" max:"1000"`
+	Share *float64 `yaml:"share" doc:"when the increments together are larger than this share of the full archive (default 0.5)" min:"0" max:"1000"`
+}
+
+// limits are After and Share.
+func (c *Config) limits() (after int, share float64) {
+	after, share = defaultAfter, defaultShare
+	if c.Full.After != nil {
+		after = *c.Full.After
+	}
+	if c.Full.Share != nil {
+		share = *c.Full.Share
+	}
+	return after, share
 }
 
 var _ runner.JobConfig = (*Config)(nil)
@@ -97,6 +117,11 @@ func (c *Config) Validate() []runner.Problem {
 	}
 	badGlobs(c.Include, "include", bad)
 	badGlobs(c.Exclude, "exclude", bad)
+	if after, share := c.limits(); after < 0 || after > 1000 {
+		bad("full.after", fmt.Sprintf("%d increments are out of range", after), "give 0 to 1000")
+	} else if !(share >= 0 && share <= 1000) {
+		bad("full.share", fmt.Sprintf("%v is out of range", share), "write it like 0.5")
+	}
 	if c.Parallel < 0 || c.Parallel > maxParallel {
 		bad("parallel", fmt.Sprintf("%d repositories at once is out of range", c.Parallel), fmt.Sprintf("give 1 to %d: each holds a part of the memory that mayfly keeps to", maxParallel))
 	}

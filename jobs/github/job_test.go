@@ -287,22 +287,6 @@ func TestGitAddressLeadsElsewhere(t *testing.T) {
 	}
 }
 
-func TestSegmentIsThere(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.repo("octo/r", gittest.Normal)
-	w.mustRun(w.config())
-	first := w.entry("octo/r", "repo.bundle")
-	items := want(t, w.mustRun(w.config()), map[string]runner.Outcome{"octo/r": runner.Failed})
-	contains(t, "problem", items["octo/r"].Problem.String(), "another run", "run again")
-	if w.entry("octo/r", "repo.bundle") != first {
-		t.Error("the first segment was replaced")
-	}
-	if it := items["octo/r"]; !it.LastGood.Equal(start()) {
-		t.Errorf("last good backup %v, want the first run's %v", it.LastGood, start())
-	}
-}
-
 // TestStoreThatCannotBeWritten: whether the listing of the store fails or each
 // write, the run says so and why.
 func TestStoreThatCannotBeWritten(t *testing.T) {

@@ -18,9 +18,6 @@ const (
 	stopTime   = 20 * time.Second  // a job's, from its context's end to its return
 	finishTime = 90 * time.Second  // for all of finish
 	startTime  = 150 * time.Second // to take a free lock, or see that it is dead
-
-	// unfinishedFor is how old an unfinished upload must be to be dropped.
-	unfinishedFor = 24 * time.Hour
 )
 
 // A run is one execution of a Deployment.
@@ -152,18 +149,19 @@ func (r *run) start(ctx context.Context, cancel context.CancelCauseFunc) error {
 }
 
 // tidy drops what runs that were cut off left unfinished, among it whole
-// archives' worth of parts that are paid for and that nobody sees. Only what
-// is a day old: no run lasts so long, and the lock does not cover restores.
+// archives' worth of parts that are paid for and that nobody sees. Whatever was
+// begun before this run took the lock is nobody's any more, by the store's
+// clock.
 func (r *run) tidy(ctx context.Context) {
 	o, err := r.Store.Stat(ctx, lockKey)
-	if err != nil || o.Now.IsZero() {
-		return // the store's clock is not known
+	if err != nil || o.Modified.IsZero() {
+		return
 	}
 	for _, t := range r.Tasks {
 		if t.Prefix == "" {
 			continue // the rest of the store may be somebody else's
 		}
-		n, err := r.Store.AbortUploads(ctx, t.Prefix+"/", o.Now.Add(-unfinishedFor))
+		n, err := r.Store.AbortUploads(ctx, t.Prefix+"/", o.Modified)
 		if err != nil {
 			r.log.Warn("cannot drop unfinished uploads of earlier runs", KeyJob, t.Name, KeyErr, err)
 		}

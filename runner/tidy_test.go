@@ -39,7 +39,8 @@ func TestUnfinishedUploadsAreDropped(t *testing.T) {
 		}
 		return files[0]
 	}
-	old, young, foreign := unfinished("j/a/x", 25*time.Hour), unfinished("j/b/x", time.Hour), unfinished("other/x", 25*time.Hour)
+	old, young := unfinished("j/a/x", 25*time.Hour), unfinished("j/b/x", time.Minute)
+	ours, foreign := unfinished("j/c/x", -time.Minute), unfinished("other/x", 25*time.Hour) // begun after the lock was taken; another job's
 	job := jobFunc(func(_ context.Context, rec *Recorder) error {
 		rec.Expect(0)
 		return nil
@@ -47,7 +48,7 @@ func TestUnfinishedUploadsAreDropped(t *testing.T) {
 	if _, err := Run(t.Context(), Deployment{Name: "n", RunID: "R", Store: st, Tasks: []Task{{Name: "j", Prefix: "j", Job: job}}}); err != nil {
 		t.Fatal(err)
 	}
-	for path, stays := range map[string]bool{old: false, young: true, foreign: true} {
+	for path, stays := range map[string]bool{old: false, young: false, ours: true, foreign: true} {
 		if _, err := os.Stat(path); (err == nil) != stays {
 			t.Errorf("%s: error %v, stays %v", path, err, stays)
 		}

@@ -2,46 +2,38 @@ package github
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
-	"mayfly/internal/archive"
-	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
 // Unit is what an item of this job is.
 func (j *job) Unit() string { return "repositories" }
 
-// Restore says how one repository that this run archived is got back with
-// stock tools: the newest with the shortest name, which reads best. It says
-// nothing when the run archived none.
+// Restore says how one repository that has a backup is got back: one that this
+// run archived if there is any, the one with the shortest name, which reads
+// best. It says nothing when there is none.
 func (j *job) Restore(jr runner.JobReport) string {
-	name := ""
+	name, changed := "", false
 	for _, it := range jr.Items {
-		if it.Outcome == runner.Changed && (name == "" || len(it.Name) < len(name)) {
-			name = it.Name
+		c := it.Outcome == runner.Changed
+		if !c && it.Outcome != runner.Unchanged || changed && !c {
+			continue
+		}
+		if name == "" || c && !changed || len(it.Name) < len(name) {
+			name, changed = it.Name, c
 		}
 	}
-	owner, repo, ok := strings.Cut(name, "/")
-	if !ok {
+	if name == "" {
 		return ""
 	}
-	url := j.env.Store.URL(archive.Key(j.env.Prefix, owner, repo, j.env.Start, 0, false))
-	zip, get := path.Base(url), ""
-	if at, err := store.ParseURL(url); err == nil && at.Scheme == "file" {
-		zip = at.Dir
-	} else {
-		endpoint := ""
-		if j.env.Endpoint != "" {
-			endpoint = "--endpoint-url " + word(j.env.Endpoint) + " "
-		}
-		get = fmt.Sprintf("aws %ss3 cp %s . && ", endpoint, word(url))
+	endpoint := ""
+	if j.env.Endpoint != "" {
+		endpoint = "AWS_ENDPOINT_URL_S3=" + word(j.env.Endpoint) + " "
 	}
-	if strings.HasPrefix(repo, "-") {
-		repo = "./" + repo // git would take it for an option
-	}
-	return fmt.Sprintf("%sunzip %s repo.bundle RESTORE.txt\ngit clone --mirror repo.bundle %s.git", get, word(zip), repo)
+	path := word(j.env.Prefix + "/" + name)
+	at := "--store " + word(strings.TrimSuffix(j.env.Store.URL(""), "/"))
+	return fmt.Sprintf("%smayfly restore %s %s\nas of an earlier time: %[1]smayfly list %[2]s %[3]s\nwithout mayfly: RESTORE.txt in each archive has the commands", endpoint, path, at)
 }
 
 // word spells s as one word of sh.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -26,7 +27,7 @@ func TestReadFaults(t *testing.T) {
 		}{
 			{"cut", s3test.Fault{CutBody: 5000}, 0, io.ErrUnexpectedEOF},
 			{"cut at once", s3test.Fault{CutBody: -1}, 0, io.ErrUnexpectedEOF},
-			{"cut range", s3test.Fault{CutBody: 100}, 9, io.ErrUnexpectedEOF},
+			{"cut range at once", s3test.Fault{CutBody: -1}, 9, io.ErrUnexpectedEOF},
 			{"flipped", s3test.Fault{Flip: true}, 0, nil},
 			{"stalled", s3test.Fault{StallBody: 5 * time.Second}, 0, nil},
 		} {
@@ -45,6 +46,41 @@ func TestReadFaults(t *testing.T) {
 				t.Errorf("%s, %d bytes: error %v", c.name, size, err)
 			}
 		}
+	}
+}
+
+// A range goes on where it was cut, but never in another version of the object.
+func TestReadResumes(t *testing.T) {
+	t.Parallel()
+	content := storetest.Bytes(100_000)
+	for name, fault := range map[string]s3test.Fault{"cut": {CutBody: 30_000}, "stalled": {StallBody: 5 * time.Second}} {
+		srv := newServer(t)
+		st, _ := newS3(t, srv, store.S3Options{Timeout: 200 * time.Millisecond})
+		srv.SetObject("bucket", "k", content)
+		srv.Fault = on("GetObject", 2, fault)
+		r, _, err := st.Open(t.Context(), "k", 10, 90_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		r.Close()
+		if err != nil || !bytes.Equal(got, content[10:90_010]) || srv.Count("GetObject") != 3 {
+			t.Errorf("%s: %d bytes after %d requests, error %v", name, len(got), srv.Count("GetObject"), err)
+		}
+		srv.Fault = func(r *s3test.Request) s3test.Fault {
+			if r.Op == "GetObject" && r.Header.Get("If-Match") == "" {
+				return fault
+			}
+			return s3test.Fault{}
+		}
+		if r, _, err = st.Open(t.Context(), "k", 10, -1); err != nil {
+			t.Fatal(err)
+		}
+		srv.SetObject("bucket", "k", storetest.Bytes(100_001))
+		if _, err = io.ReadAll(r); !errors.Is(err, store.ErrChanged) {
+			t.Errorf("%s, and changed meanwhile: error %v", name, err)
+		}
+		r.Close()
 	}
 }
 

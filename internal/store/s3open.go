@@ -15,8 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Open implements Store. Requests are repeated until an answer begins; once
-// bytes have been handed out a failure is the reader's error.
+// Open implements Store. Requests are repeated until an answer begins. A range
+// goes on where its connection broke; a whole object, whose checksum is the
+// transport's to check, does not: there a failure is the reader's error.
 func (s *S3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, Object, error) {
 	if err := CheckKey(key); err != nil {
 		return nil, Object{}, err
@@ -24,10 +25,26 @@ func (s *S3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 	if off < 0 {
 		return nil, Object{}, fmt.Errorf("read %s: negative offset %d", s.URL(key), off)
 	}
+	b, o, err := s.open(ctx, key, off, n, "")
+	if err != nil || off == 0 && n < 0 {
+		return b, o, err
+	}
+	end := off + n
+	if n < 0 {
+		end = o.Size
+	}
+	return &resumedBody{s: s, ctx: ctx, key: key, etag: o.ETag, body: b, at: off, end: end}, o, nil
+}
+
+// open makes one request, with etag for that very version.
+func (s *S3) open(ctx context.Context, key string, off, n int64, etagWanted ETag) (io.ReadCloser, Object, error) {
 	if n == 0 {
 		return s.openNothing(ctx, key, off)
 	}
 	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: aws.String(s.full(key))}
+	if etagWanted != "" {
+		in.IfMatch = aws.String(quoted(etagWanted))
+	}
 	opts := []func(*s3.Options){s.call(0, true)}
 	switch whole := off == 0 && n < 0; {
 	case whole:
@@ -52,6 +69,8 @@ func (s *S3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 			return nil, Object{}, s.wrap("read", key, nil, errors.Join(errPastEnd, io.ErrUnexpectedEOF))
 		case isGone(err):
 			return nil, Object{}, s.wrap("read", key, ErrNotExist, err)
+		case isPrecondition(err):
+			return nil, Object{}, s.wrap("read", key, ErrChanged, err)
 		}
 		return nil, Object{}, s.wrap("read", key, nil, err)
 	}

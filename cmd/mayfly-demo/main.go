@@ -1,7 +1,7 @@
 // Mayfly-demo shows what mayfly does without an account or a network: it
 // starts a GitHub and an SNS on loopback, over the git repositories it is given
-// or small ones that it makes, runs the real mayfly against them, and gets one
-// repository back with unzip and git.
+// or small ones that it makes, runs the real mayfly against them twice, and gets
+// one repository back: with unzip and git, and as it was before the second run.
 package main
 
 import (
@@ -36,6 +36,7 @@ type demo struct {
 	mayfly, repos, keep string
 	out                 io.Writer
 	dir                 string // the work folder
+	mails               int    // shown
 }
 
 // the account that everything belongs to
@@ -81,6 +82,10 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	d.say("One repository, back", "with stock tools: the commands stand in RESTORE.txt of each archive too")
 	if err := d.restore(ctx); err != nil {
+		return err
+	}
+	d.say("A week later", "only what has changed is fetched and written")
+	if err := d.later(ctx, w); err != nil {
 		return err
 	}
 	fmt.Fprintf(d.out, "\nNow with your own repositories: %s init github --owner YOU\n", d.mayfly)

@@ -65,10 +65,12 @@ func (d *demo) backUp(ctx context.Context, w *servers) error {
 
 func (d *demo) mail(w *servers) error {
 	messages := w.aws.Messages()
-	if len(messages) != 1 {
-		return fmt.Errorf("%d messages were published; 1 was expected", len(messages))
+	d.mails++
+	if len(messages) != d.mails {
+		return fmt.Errorf("%d messages were published; %d were expected", len(messages), d.mails)
 	}
-	fmt.Fprintf(d.out, "Subject: %s\n\n%s\n", messages[0].Subject, messages[0].Body)
+	last := messages[d.mails-1]
+	fmt.Fprintf(d.out, "Subject: %s\n\n%s\n", last.Subject, last.Body)
 	return nil
 }
 

@@ -113,6 +113,7 @@ cloud instance that reports and then ends itself.`,
 	root.AddGroup(
 		&cobra.Group{ID: "start", Title: "Start:"},
 		&cobra.Group{ID: "aws", Title: "AWS:"},
+		&cobra.Group{ID: "data", Title: "Data:"},
 		&cobra.Group{ID: "print", Title: "Print:"},
 	)
 	for _, c := range []*cobra.Command{newInitCmd(a), newCheckCmd(a), newRunCmd(a)} {
@@ -121,6 +122,10 @@ cloud instance that reports and then ends itself.`,
 	}
 	for _, c := range []*cobra.Command{newStatusCmd(a), newLogsCmd(a)} {
 		c.GroupID = "aws"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{newListCmd(a), newRestoreCmd(a), newVerifyCmd(a)} {
+		c.GroupID = "data"
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{newUserdataCmd(a), newIAMCmd(a), newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {

@@ -33,8 +33,10 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit":   exitCode,
-			"expand": expand,
+			"exit":    exitCode,
+			"expand":  expand,
+			"history": history,
+			"spoil":   spoil,
 		},
 	})
 }

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mayfly/internal/archive"
+	"mayfly/internal/rebuild"
+	"mayfly/internal/store"
+	"mayfly/runner"
+)
+
+// A restoreOptions is what mayfly restore is asked for.
+type restoreOptions struct {
+	store    string
+	at       string
+	wiki     bool
+	checkout bool
+	all      bool
+	pushTo   string
+}
+
+func newRestoreCmd(a *app) *cobra.Command {
+	var o restoreOptions
+	c := &cobra.Command{
+		Use:   "restore PREFIX/OWNER/NAME [DIR]",
+		Short: "Get a repository back, as of now or of any earlier time",
+		Long: `Restore makes a repository of what the store has: a bare one with every branch,
+tag, note and other ref, or with --checkout one to work in. Every byte is held
+against its checksum and everything that the refs need is walked before DIR
+appears under its name. DIR must be new, or empty.
+
+--at takes a day (its end), a day and time, a run's id, or an age like 30d; of
+the points in time that mayfly list shows, the last one before it is restored.
+
+It works from the store alone; neither GitHub nor, with --store, a config is
+needed. It uses git where there is one, and does without where there is none
+(--checkout and --push-to need git).
+
+Exit codes: 0 restored, 1 failed, 2 bad usage or config, 3 with --all: some
+repositories were not restored, 4 interrupted.`,
+		Example: `  mayfly restore github/octocat/hello-world
+  mayfly restore github/octocat/hello-world before --at 2026-10-31
+  mayfly restore github/octocat/hello-world --checkout --store s3://onlinebackupbucket
+  mayfly restore github/octocat/hello-world --push-to git@github.com:octocat/again.git
+  mayfly restore github/octocat everything --all`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := ""
+			if len(args) == 2 {
+				dir = args[1]
+			}
+			return a.restore(cmd.Context(), o, args[0], dir)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.store, "store", "", "the store's `URL`, instead of a config")
+	f.StringVar(&o.at, "at", "", "as of this `TIME`, instead of the newest")
+	f.BoolVar(&o.wiki, "wiki", false, "the wiki instead of the repository")
+	f.BoolVar(&o.checkout, "checkout", false, "make a folder to work in, with HEAD checked out")
+	f.BoolVar(&o.all, "all", false, "every repository of PREFIX/OWNER, or of PREFIX, with its wiki")
+	f.StringVar(&o.pushTo, "push-to", "", "push everything to the empty repository at `URL`; DIR may be left out")
+	return c
+}
+
+// check finds what cannot go together.
+func (o restoreOptions) check(path, dir string) error {
+	switch {
+	case o.all && (o.wiki || o.pushTo != ""):
+		return errors.New("--all brings wikis anyway, and pushes nowhere: leave --wiki and --push-to out")
+	case o.checkout && o.pushTo != "" && dir == "":
+		return errors.New("--checkout with --push-to needs a DIR to check out into")
+	case o.all && strings.Trim(path, "/") == "":
+		return errors.New("--all: write PREFIX/OWNER or PREFIX, as mayfly list shows it")
+	}
+	return nil
+}
+
+func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) error {
+	bad := func(err error) error { return usageError(fmt.Errorf("restore: %w", err)) }
+	if err := o.check(path, dir); err != nil {
+		return bad(err)
+	}
+	r := &restoring{app: a, o: o}
+	var err error
+	if o.at != "" {
+		if r.at, err = parseAt(o.at, a.now(), time.Local); err != nil {
+			return bad(err)
+		}
+	}
+	r.git = rebuild.FindGit(ctx)
+	if r.git == "" && (o.checkout || o.pushTo != "") {
+		return bad(errors.New("--checkout and --push-to need git, and there is none in the PATH, or an old one: install it, or leave them out"))
+	}
+	if o.pushTo != "" {
+		if err := rebuild.CheckURL(o.pushTo); err != nil {
+			return bad(err)
+		}
+	}
+	path = strings.TrimSuffix(path, "/")
+	var prefix, owner, name string
+	if !o.all {
+		if prefix, owner, name, err = splitPath(path); err != nil {
+			return bad(err)
+		}
+	} else if err := checkPath(path); err != nil {
+		return bad(err)
+	}
+	if r.st, _, err = a.pastStore(ctx, o.store); err != nil {
+		return err
+	}
+	r.flags = a.storeFlags(o.store)
+	a.unbound()
+	if o.all {
+		return a.ofData(ctx, r.everything(ctx, path, dir))
+	}
+	part := archive.Repo
+	if o.wiki {
+		part = archive.Wiki
+	}
+	return a.ofData(ctx, r.one(ctx, wanted{prefix, owner, name, part}, dir))
+}
+
+// A restoring is a restore from one store.
+type restoring struct {
+	app   *app
+	o     restoreOptions
+	st    store.Store
+	at    time.Time
+	git   string // path of git, "" without one
+	flags string
+}
+
+// A wanted is one repository, or wiki, to restore.
+type wanted struct {
+	prefix, owner, name string
+	part                archive.Part
+}
+
+func (j wanted) path() string { return j.prefix + "/" + j.owner + "/" + j.name }
+
+// folder is what the restored repository is called.
+func (j wanted) folder(checkout bool) string {
+	s := j.name
+	if j.part == archive.Wiki {
+		s += ".wiki"
+	}
+	if !checkout {
+		s += ".git"
+	}
+	return s
+}
+
+// one restores one repository, and says so.
+func (r *restoring) one(ctx context.Context, j wanted, dir string) error {
+	if dir == "" && r.o.pushTo == "" {
+		dir = j.folder(r.o.checkout)
+	}
+	p, err := archive.PointAt(ctx, r.st, j.prefix, j.owner, j.name, r.at)
+	if err != nil {
+		return fmt.Errorf("restore %s: %w: mayfly list %s%s shows what there is", j.path(), err, j.path(), r.flags)
+	}
+	refs, err := r.restore(ctx, j, p, dir)
+	if err != nil {
+		return fmt.Errorf("restore %s as of %s: %w", j.path(), moment(p.At, time.Local), err)
+	}
+	what := j.path()
+	if j.part == archive.Wiki {
+		what = "the wiki of " + what
+	}
+	where := ""
+	if dir != "" {
+		where = " into " + dir
+	}
+	if r.o.pushTo != "" {
+		where += " and pushed it to " + r.o.pushTo
+	}
+	fmt.Fprintf(r.app.stdout, "Restored %s as of %s%s: %s, everything they need is there.\n", what, moment(p.At, time.Local), where, runner.FormatCount(refs, "refs"))
+	if dir != "" && !r.o.checkout {
+		fmt.Fprintf(r.app.stdout, "Next: git clone %s\n", dir)
+	}
+	return nil
+}
+
+// restore makes one repository in a folder beside dir, which gets its name only
+// when everything is right. It returns how many refs there are.
+func (r *restoring) restore(ctx context.Context, j wanted, p archive.Point, dir string) (refs int, err error) {
+	parent := filepath.Dir(dir)
+	if dir == "" {
+		parent = os.TempDir()
+	} else if err := free(dir); err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return 0, err
+	}
+	tmp, err := os.MkdirTemp(parent, ".mayfly-restore-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(tmp) // nothing is there any more if it got its name
+	work := filepath.Join(tmp, "repository")
+	repo, err := rebuild.New(ctx, rebuild.Options{Dir: work, Git: r.git, Checkout: r.o.checkout})
+	if err != nil {
+		return 0, err
+	}
+	t := r.app.transfer(j.path(), p.Bytes(j.part))
+	s, err := p.Restore(ctx, j.part, repo, t.add)
+	t.end()
+	if err != nil {
+		return 0, err
+	}
+	if r.o.checkout {
+		if err := repo.CheckOut(ctx); errors.Is(err, rebuild.ErrUnborn) {
+			fmt.Fprintf(r.app.stderr, "Nothing is checked out: HEAD names no commit.\n")
+		} else if err != nil {
+			return 0, err
+		}
+	}
+	if r.o.pushTo != "" {
+		if err := repo.Push(ctx, r.o.pushTo, r.app.stderr); err != nil {
+			return 0, err
+		}
+	}
+	if dir == "" {
+		return len(s.Refs), nil
+	}
+	return len(s.Refs), name(work, dir)
+}
+
+// free reports whether dir can become a restored repository.
+func free(dir string) error {
+	names, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case len(names) > 0:
+		return fmt.Errorf("%s is there already and not empty: nothing is overwritten: name another folder", dir)
+	}
+	return nil
+}
+
+// name gives a finished folder its name.
+func name(work, dir string) error {
+	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) { // an empty one
+		return err
+	}
+	return os.Rename(work, dir)
+}
+
+// everything restores all repositories below path into dir.
+func (r *restoring) everything(ctx context.Context, path, dir string) error {
+	all, err := archive.Repositories(ctx, r.st, path)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return nothingThere(r.st, path, r.flags)
+	}
+	if dir == "" {
+		dir = filepath.Base(path)
+	}
+	if err := free(dir); err != nil {
+		return fmt.Errorf("restore all of %s: %w", path, err)
+	}
+	done, failed := 0, 0
+	for _, repo := range all {
+		below := dir
+		if rest := strings.TrimPrefix(strings.TrimPrefix(repo.Path(), path), "/"); strings.Count(rest, "/") > 0 {
+			below = filepath.Join(dir, filepath.FromSlash(filepath.Dir(rest)))
+		}
+		err := r.both(ctx, repo, below)
+		if ctx.Err() != nil {
+			return err
+		}
+		switch {
+		case err == nil:
+			done++
+		case errors.Is(err, archive.ErrNoPoint) && !r.at.IsZero():
+			fmt.Fprintf(r.app.stderr, "mayfly: %s was not there yet\n", repo.Path())
+		default:
+			failed++
+			fmt.Fprintf(r.app.stderr, "mayfly: restore %s: %v\n", repo.Path(), err)
+		}
+	}
+	fmt.Fprintf(r.app.stdout, "Restored %s of %s into %s", runner.FormatCount(done, "repositories"), path, dir)
+	if failed == 0 {
+		fmt.Fprintf(r.app.stdout, ".\n")
+		return nil
+	}
+	fmt.Fprintf(r.app.stdout, "; %d failed.\n", failed)
+	if done == 0 {
+		return &codeError{code: exitFailed}
+	}
+	return &codeError{code: exitPartial}
+}
+
+// both restores a repository and its wiki, if it has one.
+func (r *restoring) both(ctx context.Context, repo archive.Repository, below string) error {
+	p, err := archive.PointAt(ctx, r.st, repo.Prefix, repo.Owner, repo.Name, r.at)
+	if err != nil {
+		return err
+	}
+	for _, part := range []archive.Part{archive.Repo, archive.Wiki} {
+		if !p.Has(part) {
+			continue
+		}
+		j := wanted{repo.Prefix, repo.Owner, repo.Name, part}
+		if _, err := r.restore(ctx, j, p, filepath.Join(below, j.folder(r.o.checkout))); err != nil {
+			return err
+		}
+		if !r.app.quiet {
+			fmt.Fprintf(r.app.stdout, "%s as of %s\n", filepath.Join(below, j.folder(r.o.checkout)), moment(p.At, time.Local))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"mayfly/internal/archive"
+	"mayfly/internal/rebuild"
+	"mayfly/internal/store"
+	"mayfly/runner"
+)
+
+// A verifyOptions is what mayfly verify is asked for.
+type verifyOptions struct {
+	store string
+	deep  bool
+	work  string
+	room  string
+	json  bool
+}
+
+func newVerifyCmd(a *app) *cobra.Command {
+	var o verifyOptions
+	c := &cobra.Command{
+		Use:   "verify [PREFIX[/OWNER[/NAME]]]",
+		Short: "Check every byte of the archives in the store",
+		Long: `Verify reads every archive to its end: structure, checksums, every object in
+every pack inflated and counted, the refs and their digests, and that each
+increment belongs to the archive before it. It changes nothing.
+
+With --deep it also rebuilds each repository, one after the other, in a work
+folder of at most --room: every object is named by its content, and everything
+is walked that the refs of any point in time need. That is what a restore does.
+
+Exit codes: 0 all is whole, 1 damage was found or something could not be
+checked, 2 bad usage or config, 4 interrupted.`,
+		Example: `  mayfly verify
+  mayfly verify github/octocat/hello-world --deep
+  mayfly verify --deep --work /mnt/scratch --room 200GB --store s3://onlinebackupbucket`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := ""
+			if len(args) == 1 {
+				path = strings.TrimSuffix(args[0], "/")
+			}
+			return a.verify(cmd.Context(), o, path)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.store, "store", "", "the store's `URL`, instead of a config")
+	f.BoolVar(&o.deep, "deep", false, "rebuild each repository and walk all of it")
+	f.StringVar(&o.work, "work", "", "with --deep: the work `FOLDER` (default: the system's for temporary files)")
+	f.StringVar(&o.room, "room", "50GB", "with --deep: how much the work folder may hold, as `SIZE`")
+	f.BoolVar(&o.json, "json", false, "print JSON; fields are added over time, never renamed")
+	return c
+}
+
+func (a *app) verify(ctx context.Context, o verifyOptions, path string) error {
+	bad := func(err error) error { return usageError(fmt.Errorf("verify: %w", err)) }
+	if err := checkPath(path); err != nil {
+		return bad(err)
+	}
+	room, err := parseSize(o.room)
+	if err != nil {
+		return bad(fmt.Errorf("--room: %w", err))
+	}
+	if o.work != "" {
+		if fi, err := os.Stat(o.work); err != nil || !fi.IsDir() {
+			return bad(fmt.Errorf("--work %s: not a folder: make it, or name another", o.work))
+		}
+	}
+	st, _, err := a.pastStore(ctx, o.store)
+	if err != nil {
+		return err
+	}
+	a.unbound()
+	v := &verifier{app: a, o: o, st: st, room: room, flags: a.storeFlags(o.store)}
+	if o.deep {
+		v.git = rebuild.FindGit(ctx)
+	}
+	return a.ofData(ctx, v.run(ctx, path))
+}
+
+// verifyAtOnce is how many repositories are read at the same time. With --deep
+// it is one: the work folder is bounded.
+const verifyAtOnce = 8
+
+// A verifier checks the archives of one store.
+type verifier struct {
+	app   *app
+	o     verifyOptions
+	st    store.Store
+	room  int64
+	git   string
+	flags string
+
+	mu    sync.Mutex
+	found []verifiedJSON
+	bad   int
+}
+
+// A verifiedJSON is how one repository came out.
+type verifiedJSON struct {
+	Repository string   `json:"repository"`
+	Segments   int      `json:"segments"`
+	Size       int64    `json:"size_bytes"`
+	Whole      bool     `json:"whole"`
+	Problems   []string `json:"problems,omitempty"`
+}
+
+func (v *verifier) run(ctx context.Context, path string) error {
+	all, err := archive.Repositories(ctx, v.st, path)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return nothingThere(v.st, path, v.flags)
+	}
+	var size int64
+	segments := 0
+	for _, r := range all {
+		size += r.Size
+		segments += r.Points
+	}
+	if v.o.deep {
+		size *= 2 // it is read twice
+	}
+	t := v.app.transfer(runner.FormatCount(len(all), "repositories"), size)
+	var group errgroup.Group
+	group.SetLimit(verifyAtOnce)
+	if v.o.deep {
+		group.SetLimit(1)
+	}
+	for _, r := range all {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			v.one(ctx, r, t)
+			return nil
+		})
+	}
+	_ = group.Wait() // they return none
+	t.end()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return v.report(segments)
+}
+
+// one checks one repository.
+func (v *verifier) one(ctx context.Context, r archive.Repository, t *transfer) {
+	var deep func(archive.Part, int64) (archive.Builder, func(), error)
+	if v.o.deep {
+		deep = func(_ archive.Part, packs int64) (archive.Builder, func(), error) { return v.workFolder(ctx, packs) }
+	}
+	err := archive.Verify(ctx, v.st, r, deep, t.add)
+	if ctx.Err() != nil {
+		return
+	}
+	res := verifiedJSON{Repository: r.Path(), Segments: r.Points, Size: r.Size, Whole: err == nil}
+	if err != nil {
+		res.Problems = strings.Split(err.Error(), "\n")
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.found = append(v.found, res)
+	if err != nil {
+		v.bad++
+	}
+	if v.o.json {
+		return
+	}
+	for _, p := range res.Problems {
+		fmt.Fprintf(v.app.stdout, "%s: %s\n", r.Path(), runner.OneLine(p, 1000))
+	}
+	if err == nil && v.app.debug {
+		fmt.Fprintf(v.app.stdout, "%s: whole\n", r.Path())
+	}
+}
+
+// workFolder makes an empty repository in a work folder, which done removes.
+// Beside the packs it holds their indexes: 28 bytes an object and more.
+func (v *verifier) workFolder(ctx context.Context, packs int64) (archive.Builder, func(), error) {
+	if need := packs + packs/4; need > v.room {
+		return nil, nil, fmt.Errorf("it needs about %s of room, and --room is %s: give it more", runner.FormatSize(need), v.o.room)
+	}
+	dir, err := os.MkdirTemp(v.o.work, "mayfly-verify-")
+	if err != nil {
+		return nil, nil, err
+	}
+	done := func() { os.RemoveAll(dir) }
+	repo, err := rebuild.New(ctx, rebuild.Options{Dir: filepath.Join(dir, "repository"), Git: v.git})
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return repo, done, nil
+}
+
+func (v *verifier) report(segments int) error {
+	if v.o.json {
+		enc := json.NewEncoder(v.app.stdout)
+		enc.SetIndent("", "  ")
+		err := enc.Encode(struct {
+			Store        string         `json:"store"`
+			Deep         bool           `json:"deep"`
+			Repositories []verifiedJSON `json:"repositories"`
+		}{v.st.URL(""), v.o.deep, v.found})
+		if err == nil && v.bad > 0 {
+			err = &codeError{code: exitFailed}
+		}
+		return err
+	}
+	how := "every byte of them is as it was written"
+	if v.o.deep {
+		how = "every byte of them is as it was written, and everything that the refs of any point in time need is there"
+	}
+	whole := len(v.found) - v.bad
+	fmt.Fprintf(v.app.stdout, "%s of %s checked: ", runner.FormatCount(segments, "archives"), runner.FormatCount(len(v.found), "repositories"))
+	if v.bad == 0 {
+		fmt.Fprintf(v.app.stdout, "%s.\n", how)
+		return nil
+	}
+	fmt.Fprintf(v.app.stdout, "%d whole, %d damaged or not checked.\n", whole, v.bad)
+	fmt.Fprintf(v.app.stdout, "The next run writes a full archive of what is damaged. Earlier points in time may be whole: mayfly list PREFIX/OWNER/NAME%s\n", v.flags)
+	return &codeError{code: exitFailed}
+}
+
+// parseSize reads a size like 50GB; powers of 1000.
+func parseSize(s string) (int64, error) {
+	number := strings.TrimRight(s, "BbkKMGTi ")
+	n, err := strconv.ParseFloat(number, 64)
+	factor, ok := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}[strings.ToUpper(strings.TrimSpace(s[len(number):]))]
+	if err != nil || !ok || !(n > 0) || n*factor > 1<<62 {
+		return 0, errors.New("write it like 50GB")
+	}
+	return int64(n * factor), nil
+}

@@ -18,10 +18,10 @@ type Builder interface {
 	// AddPack reads one pack, which stands for itself given those before it,
 	// and adds its objects, naming each by its content.
 	AddPack(ctx context.Context, pack io.Reader) error
-	// SetRefs makes these the refs, and HEAD, all at once.
-	SetRefs(head *plumbing.Reference, refs []*plumbing.Reference) error
 	// Connected walks all that tips reach; its error names what is missing.
 	Connected(ctx context.Context, tips []plumbing.Hash) error
+	// SetRefs makes these the refs, and HEAD, all at once.
+	SetRefs(head *plumbing.Reference, refs []*plumbing.Reference) error
 }
 
 // Bytes is about how much Restore reads of a part.
@@ -42,7 +42,7 @@ func (p Point) Has(part Part) bool { return p.Manifest.Parts.of(part).State != A
 
 // Restore makes the part as it was at this point of what the segments hold:
 // every byte is held against its checksum, every set of refs against its
-// digest, and all that the refs reach is walked. Only then it returns nil. read
+// digest, and all that the refs reach is walked. Only then the refs are set. read
 // is told of the bytes that came; it may be nil.
 func (p Point) Restore(ctx context.Context, part Part, b Builder, read func(int64)) (Snapshot, error) {
 	if !p.Has(part) {
@@ -55,10 +55,10 @@ func (p Point) Restore(ctx context.Context, part Part, b Builder, read func(int6
 		return Snapshot{}, err
 	}
 	s := *p.chain.parts[part].now
-	if err := b.SetRefs(s.Head, s.Refs); err != nil {
+	if err := b.Connected(ctx, s.tips()); err != nil {
 		return Snapshot{}, err
 	}
-	return s, b.Connected(ctx, s.tips())
+	return s, b.SetRefs(s.Head, s.Refs)
 }
 
 // unpack adds the packs of the part's first n bundles.

@@ -30,7 +30,7 @@ func (p Print) String() string { return hex.EncodeToString(p[:]) }
 // for many segments than for one.
 type Listed struct {
 	Full       time.Time // the stamp in the key
-	Made       time.Time // when the full segment was made
+	Stored     time.Time // when the store got the full segment, by its clock
 	Newest     time.Time // when the newest one that can be restored was made, of any chain
 	Segments   int
 	Base       int64 // bytes of the full segment
@@ -58,7 +58,7 @@ func (l *Listed) add(p Place, o store.Object) {
 	}
 	l.Full = p.Full
 	if p.Number == 0 {
-		l.Made, l.Base = made, o.Size
+		l.Stored, l.Base = o.Modified, o.Size
 	} else {
 		l.Increments += o.Size
 	}
@@ -172,10 +172,12 @@ func newer(a, b Listed) Listed {
 	return b
 }
 
-// compare orders chains of one repository by when they were begun.
+// compare orders chains of one repository by when they were begun: by the
+// store's clock where that tells them apart, for a machine's may have been
+// wrong; else by the stamps, for a copy of a store makes all of it new.
 func (l Listed) compare(m Listed) int {
-	if c := l.Made.Compare(m.Made); c != 0 {
-		return c
+	if d := l.Stored.Sub(m.Stored); d.Abs() > 24*time.Hour {
+		return l.Stored.Compare(m.Stored)
 	}
 	return l.Full.Compare(m.Full)
 }

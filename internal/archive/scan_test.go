@@ -69,7 +69,7 @@ func TestScan(t *testing.T) {
 		if err != nil || one != l {
 			t.Errorf("%s alone is %+v, %v, and among all %+v", name, one, err, l)
 		}
-		l.Print, l.Made = Print{}, time.Time{}
+		l.Print, l.Stored = Print{}, time.Time{}
 		if l != want {
 			t.Errorf("%s is %+v, want %+v", name, l, want)
 		}
@@ -89,15 +89,23 @@ func TestScanAfterWrongClock(t *testing.T) {
 	t.Parallel()
 	st := newStore(t)
 	put(t, st, Key("github", "acme", "site", created.AddDate(70, 0, 0), 0, false), "by a clock that was ahead", created)
-	put(t, st, Key("github", "acme", "site", created.Add(time.Hour), 0, false), "newer", created.Add(time.Hour))
-	l, err := ScanOne(t.Context(), st, "github", "acme", "site")
-	if err != nil || !l.Full.Equal(created.Add(time.Hour)) {
-		t.Errorf("the newest chain is %v, %v", l.Full, err)
+	week := created.AddDate(0, 0, 7)
+	put(t, st, Key("github", "acme", "site", week, 0, false), "newer", week)
+	newest := func(want time.Time, size int64) {
+		t.Helper()
+		l, err := ScanOne(t.Context(), st, "github", "acme", "site")
+		if err != nil || !l.Full.Equal(want) {
+			t.Errorf("the newest chain is %v, %v", l.Full, err)
+		}
+		chains, err := Chains(t.Context(), st, "github", "acme", "site")
+		if err != nil || chains[len(chains)-1][0].Size != size {
+			t.Errorf("chains %v, %v", chains, err)
+		}
 	}
-	chains, err := Chains(t.Context(), st, "github", "acme", "site")
-	if err != nil || len(chains) != 2 || chains[1][0].Size != 5 {
-		t.Errorf("chains %v, %v", chains, err)
-	}
+	newest(week, 5)
+	past := created.AddDate(-10, 0, 0)
+	put(t, st, Key("github", "acme", "site", past, 0, false), "by a clock that was behind", week.AddDate(0, 0, 7))
+	newest(past, 26)
 }
 
 // A print changes with every segment that comes, goes or changes.

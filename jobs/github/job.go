@@ -296,6 +296,8 @@ func (j *job) item(ctx context.Context, r *repository, it *runner.Item) {
 		problem.Item = r.fullName
 		problem.Reason, problem.Fix = j.env.Redact(problem.Reason), j.env.Redact(problem.Fix)
 		j.rec.Log().Warn(problem.String())
+	} else if outcome == runner.Unchanged {
+		j.rec.Log().Debug(string(outcome), "repository", r.fullName) // most of them, every time
 	} else {
 		j.rec.Log().Info(string(outcome), "repository", r.fullName)
 	}

@@ -41,8 +41,8 @@ appears under its name. DIR must be new, or empty.
 the points in time that mayfly list shows, the last one before it is restored.
 
 It works from the store alone; neither GitHub nor, with --store, a config is
-needed. It uses git where there is one, and does without where there is none
-(--checkout and --push-to need git).
+needed. It uses git where there is one, and does without where there is none;
+only --push-to needs it.
 
 Exit codes: 0 restored, 1 failed, 2 bad usage or config, 3 with --all: some
 repositories were not restored, 4 interrupted.`,
@@ -96,8 +96,8 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 		}
 	}
 	r.git = rebuild.FindGit(ctx)
-	if r.git == "" && (o.checkout || o.pushTo != "") {
-		return bad(errors.New("--checkout and --push-to need git, and there is none in the PATH, or an old one: install it, or leave them out"))
+	if r.git == "" && o.pushTo != "" {
+		return bad(errors.New("--push-to needs git, and there is none in the PATH, or one older than 2.32: install it, or restore into a folder"))
 	}
 	if o.pushTo != "" {
 		if err := rebuild.CheckURL(o.pushTo); err != nil {

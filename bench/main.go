@@ -65,6 +65,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := b.first(ctx, &t); err != nil {
 		return err
 	}
+	if err := b.later(ctx, &t); err != nil {
+		return err
+	}
+	if err := b.many(ctx, &t); err != nil {
+		return err
+	}
 	if err := b.memory(ctx, &t); err != nil {
 		return err
 	}
@@ -89,7 +95,7 @@ func (b *bench) prepare(ctx context.Context) error {
 			}
 			b.names = append(b.names, name)
 		}
-		return b.large(ctx)
+		return b.finish(ctx)
 	}
 	dirs, err := repositories(b.repos)
 	if err != nil {
@@ -101,6 +107,16 @@ func (b *bench) prepare(ctx context.Context) error {
 			return err
 		}
 		b.names = append(b.names, name)
+	}
+	return b.finish(ctx)
+}
+
+// finish adds what the later comparisons need.
+func (b *bench) finish(ctx context.Context) error {
+	for _, name := range b.names {
+		if err := prepare(ctx, bare(b.served, "first", name)); err != nil {
+			return err
+		}
 	}
 	return b.large(ctx)
 }

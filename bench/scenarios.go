@@ -8,22 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
 // first compares the first backup of every repository: A, B and mayfly in
 // turn, so often, each time into an empty bucket; the best of each counts.
 func (b *bench) first(ctx context.Context, t *table) error {
-	var urls []string
-	for _, name := range b.names {
-		urls = append(urls, fmt.Sprintf("%s/first/%s.git", b.srv.githubURL, name))
-	}
 	best := map[string]row{}
 	for round := range b.rounds {
 		for _, c := range []struct{ name, script string }{{"A", scriptA}, {"B", scriptB}, {"mayfly", ""}} {
 			say("first backup, round %d: %s", round+1, c.name)
-			r, err := b.contend(ctx, c.name, c.script, "first", strings.Join(urls, " "))
+			r, err := b.contend(ctx, c.name, c.script, "first", b.urls("first"))
 			if err != nil {
 				return err
 			}
@@ -59,12 +54,18 @@ func (b *bench) contend(ctx context.Context, name, script, owner, urls string) (
 	if err := b.srv.empty(); err != nil {
 		return row{}, err
 	}
+	return b.measure(ctx, name, script, owner, urls)
+}
+
+// measure runs one contender in an empty folder, as a new instance would, with
+// the bucket as it is. What it stored is what it uploaded.
+func (b *bench) measure(ctx context.Context, name, script, owner, urls string) (row, error) {
 	dir, err := os.MkdirTemp(b.dir, "work-")
 	if err != nil {
 		return row{}, err
 	}
 	defer os.RemoveAll(dir)
-	env := append(b.srv.env(), "REPOS="+urls)
+	env := append(b.srv.env(), "REPOS="+urls, "MIRRORS="+filepath.Join(b.dir, "mirrors"))
 	argv := []string{"bash", "-c", script}
 	if script == "" {
 		config := filepath.Join(b.dir, owner+".yaml")
@@ -73,11 +74,12 @@ func (b *bench) contend(ctx context.Context, name, script, owner, urls string) (
 		}
 		argv = []string{b.mayfly, "run", "-c", config}
 	}
+	began := time.Now()
 	s, _, err := run(ctx, dir, env, argv...)
 	if err != nil {
 		return row{}, err
 	}
-	stored, err := b.srv.stored()
+	stored, err := b.srv.written(began)
 	return row{name: name, sample: s, stored: stored}, err
 }
 

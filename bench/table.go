@@ -39,6 +39,26 @@ func (t *table) compare(title string, a row, others ...row) {
 	t.b.WriteString("\n")
 }
 
+// sent is compare for later runs, where what was uploaded counts; packs is the
+// size of the packs that hold what is new, in all rounds.
+func (t *table) sent(title string, packs int64, a row, others ...row) {
+	fmt.Fprintf(&t.b, "### %s\n\n", strings.ToUpper(title[:1])+title[1:])
+	t.b.WriteString("| | wall s | CPU s | peak memory MB | disk MB | uploaded MB | wall / A | CPU / A | uploaded / new packs |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range append([]row{a}, others...) {
+		ratio := "-"
+		if packs > 0 {
+			ratio = fmt.Sprintf("%.2f", float64(r.stored)/float64(packs))
+		}
+		fmt.Fprintf(&t.b, "| %s | %.2f | %.2f | %.1f | %.1f | %.3f | %.4f | %.4f | %s |\n",
+			r.name, r.wall.Seconds(), r.cpu.Seconds(), mb(r.peakRSS), mb(r.disk), mb(r.stored),
+			r.wall.Seconds()/a.wall.Seconds(), r.cpu.Seconds()/a.cpu.Seconds(), ratio)
+	}
+	if packs > 0 {
+		fmt.Fprintf(&t.b, "\nUploaded: by all rounds together, which made packs of %.3f MB.\n", mb(packs))
+	}
+	t.b.WriteString("\n")
+}
+
 // alone writes a row that has no counterpart.
 func (t *table) alone(title string, r row) {
 	fmt.Fprintf(&t.b, "%s: %.1f s, %.1f s CPU, peak memory %.1f MiB, %d bytes on disk, %.0f MB stored (%.0f MB/s).\n\n",

@@ -255,7 +255,7 @@ func addRepository(t *testing.T, w *archive.Writer, part archive.Part, dir strin
 		s.Head = plumbing.NewHashReference(plumbing.HEAD, plumbing.NewHash(gitIn(t, dir, "rev-parse", "HEAD")))
 	}
 	if len(s.Refs) == 0 {
-		return w.Empty(part, s)
+		return w.Refs(part, s)
 	}
 	var want strings.Builder
 	for _, r := range append(s.Refs, s.Head) {

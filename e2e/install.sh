@@ -40,3 +40,38 @@ if ! cmp -s e2e/package.json "$root/package.json"; then
 	cp e2e/package.json "$root/package.json"
 	(cd "$root" && npm install --silent --no-audit --no-fund --no-package-lock)
 fi
+
+# A current git beside Debian's, for what restores must work with too: from
+# the testing release, with its own C library, since this one's is too old. It
+# works on local repositories and bundles; over HTTP and for submodules use
+# the other. APT keeps no trace of it.
+current() { "$root/git-current/bin/git" version 2>/dev/null | grep -Eq '^git version (2\.([5-9][0-9]|[0-9]{3,})|[3-9])\.'; }
+mirror() { # where this machine gets Debian from
+	# shellcheck disable=SC2016 # apt-get's format string is not the shell's
+	apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(RELEASE)' 'Created-By: Packages' | sed -n 's/ Debian bookworm$//p' | head -n 1
+}
+if ! current; then
+	[ -n "$(mirror)" ] || { [ "$(id -u)" = 0 ] && apt-get update -qq || sudo apt-get update -qq; }
+	new=$root/git-current
+	rm -rf "$new"
+	mkdir -p "$new/apt/lists/partial" "$new/apt/archives/partial" "$new/bin"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) forky main" >"$new/apt/sources.list"
+	private() {
+		(cd "$new/apt" && apt-get -qq -o Dir::Etc::SourceList="$new/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+			-o Dir::State::Lists="$new/apt/lists" -o Dir::State::Status=/dev/null -o Dir::Cache="$new/apt" \
+			-o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@")
+	}
+	private update
+	private download git libc6 zlib1g libpcre2-8-0
+	for deb in "$new"/apt/*.deb; do dpkg -x "$deb" "$new"; done
+	rm -r "$new/apt"
+	# Git starts itself under several names; all must find this C library.
+	cat >"$new/bin/git" <<-X
+		#!/bin/sh
+		export GIT_EXEC_PATH='$new/bin' GIT_TEMPLATE_DIR='$new/usr/share/git-core/templates'
+		exec $(echo "$new"/usr/lib/*/ld-linux-*.so.*) --library-path $(echo "$new"/usr/lib/*-linux-gnu*) --argv0 "\$0" '$new/usr/bin/git' "\$@"
+	X
+	chmod +x "$new/bin/git"
+	for name in git-upload-pack git-receive-pack git-upload-archive; do ln -s git "$new/bin/$name"; done
+	current || { echo "install.sh: $new/bin/git is no git of version 2.50 or later: $("$new/bin/git" version 2>&1)" >&2; exit 1; }
+fi

@@ -2,6 +2,7 @@
 # make test    what every change must pass: needs only Go and git
 # make e2e     the suites against things nobody here wrote; installs them
 # make e2e-vm  boot a virtual machine with our user data; -all: with every fault
+# make fuzz    every parser of outside bytes, for 30 s each
 # make bench   side by side with what one would run instead
 # make build   bin/mayfly for this machine
 # make dist    dist/: static, stripped, for every platform, with checksums
@@ -16,7 +17,7 @@ PLATFORMS   = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 # that want metadata bring their own server.
 export AWS_EC2_METADATA_DISABLED = true
 
-.PHONY: demo test check e2e e2e-vm e2e-vm-all bench build dist clean
+.PHONY: demo test check e2e e2e-vm e2e-vm-all fuzz bench build dist clean
 
 demo: build
 	@go build -o bin/mayfly-demo ./cmd/mayfly-demo
@@ -45,6 +46,9 @@ e2e-vm e2e-vm-all: build
 	sh e2e/install.sh
 	MAYFLY_VM_IMAGE=$$(sh e2e/vm/image.sh) && export MAYFLY_VM_IMAGE && \
 	go test -tags e2evm -count 1 -timeout 90m -v -run '$(VM_TESTS)' ./e2e/vm
+
+fuzz:
+	sh e2e/fuzz.sh internal/archive internal/packfile internal/gitwire jobs
 
 bench: build
 	sh e2e/install.sh

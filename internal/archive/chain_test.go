@@ -20,7 +20,7 @@ import (
 )
 
 // packFor is a fetch of what wants reach and haves do not, as git packs it.
-func packFor(t *testing.T, dir string, wants, haves []plumbing.Hash) func(io.Writer) (uint32, int64, error) {
+func packFor(t testing.TB, dir string, wants, haves []plumbing.Hash) func(io.Writer) (uint32, int64, error) {
 	t.Helper()
 	var in bytes.Buffer
 	for _, id := range wants {
@@ -46,7 +46,7 @@ func packFor(t *testing.T, dir string, wants, haves []plumbing.Hash) func(io.Wri
 
 // open reads the newest chain of acme/site and replays it; nil when there is
 // none.
-func open(t *testing.T, st store.Store) *Chain {
+func open(t testing.TB, st store.Store) *Chain {
 	t.Helper()
 	lists, err := Chains(t.Context(), st, "github", "acme", "site")
 	if err != nil {
@@ -67,7 +67,7 @@ func open(t *testing.T, st store.Store) *Chain {
 
 // backUp writes the next segment of acme/site: the states of repo and wiki,
 // whose folders may be "".
-func backUp(t *testing.T, st store.Store, at time.Time, repo, wiki string) Segment {
+func backUp(t testing.TB, st store.Store, at time.Time, repo, wiki string) Segment {
 	t.Helper()
 	o := testOptions()
 	o.Created = at

@@ -22,7 +22,7 @@ import (
 )
 
 // git runs git in dir and returns what it printed.
-func git(t *testing.T, dir string, args ...string) string {
+func git(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	out, err := gittest.Git(dir, args...)
 	if err != nil {
@@ -31,7 +31,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	return out
 }
 
-func repo(t *testing.T, kind gittest.Kind) string {
+func repo(t testing.TB, kind gittest.Kind) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "source.git")
 	if err := gittest.Repo(dir, kind); err != nil {
@@ -42,7 +42,7 @@ func repo(t *testing.T, kind gittest.Kind) string {
 
 // snapshot reads what a server would advertise of the repository at dir. A
 // HEAD with an unborn target is symbolic, as GitHub's API tells it.
-func snapshot(t *testing.T, dir string) Snapshot {
+func snapshot(t testing.TB, dir string) Snapshot {
 	t.Helper()
 	var s Snapshot
 	for line := range strings.Lines(git(t, dir, "for-each-ref", "--format=%(objectname) %(refname)")) {

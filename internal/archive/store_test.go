@@ -19,7 +19,7 @@ type faulty struct {
 	listErr   error // after all objects
 }
 
-func newStore(t *testing.T) *faulty {
+func newStore(t testing.TB) *faulty {
 	t.Helper()
 	root := t.TempDir()
 	d, err := store.NewDir(root)
@@ -67,7 +67,7 @@ func (w *faultyWriter) Commit() (store.Object, error) {
 }
 
 // object returns a whole object.
-func object(t *testing.T, st store.Store, key string) []byte {
+func object(t testing.TB, st store.Store, key string) []byte {
 	t.Helper()
 	r, _, err := st.Open(t.Context(), key, 0, -1)
 	if err != nil {

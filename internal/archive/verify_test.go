@@ -42,7 +42,7 @@ func (m *memory) object(key string) store.Object {
 }
 
 // small is a chain of three segments, in memory, with the states of its refs.
-func small(t *testing.T) (*memory, []Segment) {
+func small(t testing.TB) (*memory, []Segment) {
 	t.Helper()
 	st := newStore(t)
 	dir, wiki := repo(t, gittest.Normal), repo(t, gittest.Wiki)
@@ -194,7 +194,7 @@ func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 }
 
 // reseal makes a segment anew with other content, all checksums fitting.
-func reseal(t *testing.T, b []byte, change func(map[string][]byte, *Manifest)) []byte {
+func reseal(t testing.TB, b []byte, change func(map[string][]byte, *Manifest)) []byte {
 	t.Helper()
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {

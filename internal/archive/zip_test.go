@@ -79,7 +79,7 @@ func TestZipByDirectory(t *testing.T) {
 	}
 }
 
-func readEntry(t *testing.T, f *zip.File) []byte {
+func readEntry(t testing.TB, f *zip.File) []byte {
 	t.Helper()
 	r, err := f.Open()
 	if err != nil {

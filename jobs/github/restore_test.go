@@ -19,7 +19,9 @@ func (s namedStore) URL(key string) string { return s.url + key }
 // called; e2e does what it says.
 func TestRestoreHint(t *testing.T) {
 	t.Parallel()
-	item := func(name string, o runner.Outcome) runner.ItemReport { return runner.ItemReport{Name: name, Outcome: o} }
+	item := func(name string, o runner.Outcome) runner.ItemReport {
+		return runner.ItemReport{Name: name, Outcome: o}
+	}
 	const rest = "\nwithout mayfly: RESTORE.txt in each archive has the commands"
 	for _, c := range []struct {
 		url, endpoint string

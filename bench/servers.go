@@ -90,9 +90,6 @@ func (s *servers) env() []string {
 	}
 }
 
-// stored is how many bytes the bucket holds, all objects together.
-func (s *servers) stored() (int64, error) { return size(filepath.Join(s.s3Dir, bucket)) }
-
 // empty removes every object, and what the gateway knows of it.
 func (s *servers) empty() error {
 	for _, dir := range []string{s.s3Dir, s.metadata} {

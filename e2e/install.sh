@@ -26,7 +26,7 @@ fi
 tool() { # tool NAME PACKAGE@VERSION
 	want=$root/bin/.$1-$(echo "$2" | tr '/@' '__')
 	[ -e "$want" ] && return
-	GOBIN=$root/bin GOFLAGS= CGO_ENABLED=0 go install "$2"
+	GOBIN=$root/bin GOFLAGS='' CGO_ENABLED=0 go install "$2"
 	: >"$want"
 }
 tool versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
@@ -51,15 +51,21 @@ mirror() { # where this machine gets Debian from
 	apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(RELEASE)' 'Created-By: Packages' | sed -n 's/ Debian bookworm$//p' | head -n 1
 }
 if ! current; then
-	[ -n "$(mirror)" ] || { [ "$(id -u)" = 0 ] && apt-get update -qq || sudo apt-get update -qq; }
+	if [ -z "$(mirror)" ]; then
+		sudo=
+		[ "$(id -u)" = 0 ] || sudo=sudo
+		$sudo apt-get update -qq
+	fi
+	[ -n "$(mirror)" ] || { echo "install.sh: apt knows no source of Debian bookworm here: add one below /etc/apt" >&2; exit 1; }
 	new=$root/git-current
 	rm -rf "$new"
 	mkdir -p "$new/apt/lists/partial" "$new/apt/archives/partial" "$new/bin"
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) forky main" >"$new/apt/sources.list"
-	private() {
+	private() { # apt-get on this list alone, which may come from an old copy of Debian's archive
 		(cd "$new/apt" && apt-get -qq -o Dir::Etc::SourceList="$new/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
 			-o Dir::State::Lists="$new/apt/lists" -o Dir::State::Status=/dev/null -o Dir::Cache="$new/apt" \
-			-o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@")
+			-o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false \
+			-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@")
 	}
 	private update
 	private download git libc6 zlib1g libpcre2-8-0

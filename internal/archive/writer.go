@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
 	"mayfly/internal/store"
 )
@@ -262,13 +261,6 @@ func (p *part) said() *Changes {
 		return nil
 	}
 	return &p.changes
-}
-
-// printable makes one line of printable text.
-func printable(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
 }
 
 // unless is nil for a segment that cannot go on, so that fail says why.

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"mayfly/internal/archive"
+	"mayfly/runner"
+)
+
+// everything restores all repositories below path into dir.
+func (r *restoring) everything(ctx context.Context, path, dir string) error {
+	all, err := archive.Repositories(ctx, r.st, path)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return nothingThere(r.st, path, r.flags)
+	}
+	if dir == "" {
+		dir = filepath.Base(path)
+	}
+	if err := free(dir); err != nil {
+		return fmt.Errorf("restore all of %s: %w", path, err)
+	}
+	done, failed := 0, 0
+	for _, repo := range all {
+		below := dir
+		if rest := strings.TrimPrefix(strings.TrimPrefix(repo.Path(), path), "/"); strings.Count(rest, "/") > 0 {
+			below = filepath.Join(dir, filepath.FromSlash(filepath.Dir(rest)))
+		}
+		err := r.both(ctx, repo, below)
+		if ctx.Err() != nil {
+			return err
+		}
+		switch {
+		case err == nil:
+			done++
+		case errors.Is(err, archive.ErrNoPoint) && !r.at.IsZero():
+			fmt.Fprintf(r.app.stderr, "mayfly: %s was not there yet\n", repo.Path())
+		default:
+			failed++
+			fmt.Fprintf(r.app.stderr, "mayfly: restore %s: %v\n", repo.Path(), err)
+		}
+	}
+	fmt.Fprintf(r.app.stdout, "Restored %s of %s into %s", runner.FormatCount(done, "repositories"), path, dir)
+	if failed == 0 {
+		fmt.Fprintf(r.app.stdout, ".\n")
+		return nil
+	}
+	fmt.Fprintf(r.app.stdout, "; %d failed.\n", failed)
+	if done == 0 {
+		return &codeError{code: exitFailed}
+	}
+	return &codeError{code: exitPartial}
+}
+
+// both restores a repository and its wiki, if it has one.
+func (r *restoring) both(ctx context.Context, repo archive.Repository, below string) error {
+	p, err := archive.PointAt(ctx, r.st, repo.Prefix, repo.Owner, repo.Name, r.at)
+	if err != nil {
+		return err
+	}
+	for _, part := range []archive.Part{archive.Repo, archive.Wiki} {
+		if !p.Has(part) {
+			continue
+		}
+		j := wanted{repo.Prefix, repo.Owner, repo.Name, part}
+		if _, err := r.restore(ctx, j, p, filepath.Join(below, j.folder(r.o.checkout))); err != nil {
+			return err
+		}
+		if !r.app.quiet {
+			fmt.Fprintf(r.app.stdout, "%s as of %s\n", filepath.Join(below, j.folder(r.o.checkout)), moment(p.At, time.Local))
+		}
+	}
+	return nil
+}

@@ -13,6 +13,8 @@ type Config struct {
 	Notify   Notify       `yaml:"notify" doc:"who gets the report; without it, the console"`
 	Schedule Schedule     `yaml:"schedule" doc:"when the instance starts, and when it ends at the latest"`
 	Instance InstanceSpec `yaml:"instance" doc:"what kind of instance does the work"`
+	Network  NetworkSpec  `yaml:"network" doc:"where the instance is; in the region's default VPC by default"`
+	Budget   float64      `yaml:"budget" doc:"warn when the account's bill for a month is about to pass so many US dollars" min:"0.01" max:"1000000" example:"5"`
 	Group    string       `yaml:"group" doc:"name of an Auto Scaling group made by hand; follows from name by default"`
 	Keep     Duration     `yaml:"keep_on_failure" doc:"for debugging: how long an instance whose run failed stays for a look, until the deadline at most" example:"30m"`
 	Jobs     []JobSpec    `yaml:"jobs,required" doc:"what is done, in this order" example:"[{name: github, github: {owners: [octocat]}}]"`
@@ -22,19 +24,19 @@ type Config struct {
 type Notify struct {
 	Email []Email  `yaml:"email" doc:"addresses that the deployment's own topic sends the report to" example:"[you@example.com]"`
 	Topic TopicARN `yaml:"topic" doc:"an SNS topic of your own, instead of email" example:"arn:aws:sns:eu-west-1:123456789012:backups"`
+	// Launches that fail and runs that never happened are told of in any case.
+	Launches bool  `yaml:"launches" doc:"a mail for every launch and every termination of an instance, too"`
+	Missed   *bool `yaml:"missed_runs" doc:"look after each deadline whether there was a run, and mail when there was none (default true)"`
 }
+
+// MissedRuns reports whether somebody looks for runs that never happened.
+func (n Notify) MissedRuns() bool { return n.Missed == nil || *n.Missed }
 
 // Schedule is when the instance starts and ends.
 type Schedule struct {
 	Start    Cron     `yaml:"start" doc:"start time in cron's five fields: minute, hour, day of month, month, day of week" example:"0 17 * * FRI"`
 	Timezone Zone     `yaml:"timezone" doc:"IANA name of the time zone that start is in; UTC by default" example:"Europe/Berlin"`
 	Deadline Duration `yaml:"deadline" doc:"how long after its start a run ends, whatever it is doing" example:"2h"`
-}
-
-// InstanceSpec is what kind of instance does the work.
-type InstanceSpec struct {
-	Types    []string `yaml:"types" doc:"instance types, any of which will do" example:"[t4g.nano, t4g.micro]"`
-	MaxPrice float64  `yaml:"max_price" doc:"the most to pay for an instance hour, in US dollars; the on-demand price by default" min:"0.0001" max:"1000" example:"0.02"`
 }
 
 // A JobSpec is one entry of jobs.

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -30,6 +29,7 @@ func Parse(name string, src []byte, o ParseOptions) (*Config, error) {
 	v.notify()
 	v.schedule()
 	v.instance()
+	v.network()
 	v.jobs()
 	if err := doc.Err(); err != nil {
 		return nil, err
@@ -75,6 +75,13 @@ func (v checker) notify() {
 	if len(n.Email) > 0 && n.Topic != "" {
 		v.doc.Add("notify.topic", "both email and topic are given", "keep topic and subscribe the addresses to it yourself, or keep email")
 	}
+	seen := map[Email]bool{}
+	for i, e := range n.Email {
+		if seen[e] {
+			v.doc.Add(fmt.Sprintf("notify.email[%d]", i), "is there twice", "remove one")
+		}
+		seen[e] = true
+	}
 	if v.doc.Has("notify.email") && len(n.Email) == 0 {
 		v.doc.Add("notify.email", "is an empty list", "add an address, or remove the key")
 	}
@@ -93,16 +100,6 @@ func (v checker) schedule() {
 	}
 	if s.Deadline > 0 && v.c.Keep >= s.Deadline {
 		v.doc.Add("keep_on_failure", fmt.Sprintf("is not shorter than the deadline, %s", s.Deadline), "shorten it, or extend schedule.deadline")
-	}
-}
-
-var instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{2,20}$`)
-
-func (v checker) instance() {
-	for i, t := range v.c.Instance.Types {
-		if !instanceType.MatchString(t) {
-			v.doc.Add(fmt.Sprintf("instance.types[%d]", i), "not an instance type", "write it like t4g.nano")
-		}
 	}
 }
 

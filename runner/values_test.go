@@ -136,6 +136,9 @@ func TestNames(t *testing.T) {
 		{func() encoding.TextUnmarshaler { return new(Prefix) }, []string{"a", "A/b.c/_d"}, []string{"", "/", "/a", "a/", "a//b", ".", "a/..", "a/./b", "a b", "ä"}},
 		{func() encoding.TextUnmarshaler { return new(Email) }, []string{"you@example.com", "a+b@c.d.example"}, []string{"", "you", "you@example", "You <you@example.com>", "a@b.c, d@e.f", "ü@example.com", "a@b.c\n"}},
 		{func() encoding.TextUnmarshaler { return new(TopicARN) }, []string{"arn:aws:sns:eu-west-1:123456789012:t", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a_b-c"}, []string{"", "t", "arn:aws:sqs:eu-west-1:123456789012:t", "arn:aws:sns:eu-west-1:123:t", "arn:aws:sns:eu-west-1:123456789012:t.fifo", "arn:aws:sns:eu-west-1:123456789012:t:1"}},
+		{func() encoding.TextUnmarshaler { return new(Image) }, []string{"ami-0123456789abcdef0", "ami-01234567", "resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id"}, []string{"", "ami-", "ami-xyz", "AMI-01234567", "debian", "resolve:ssm:a", "resolve:ssm:/a b"}},
+		{func() encoding.TextUnmarshaler { return new(Device) }, []string{"/dev/xvda", "/dev/sda1"}, []string{"", "xvda", "/dev/", "/dev/../x", "/dev/xvda "}},
+		{func() encoding.TextUnmarshaler { return new(Subnet) }, []string{"subnet-0123456789abcdef0", "subnet-01234567"}, []string{"", "subnet-", "vpc-01234567", "subnet-xyz"}},
 		{func() encoding.TextUnmarshaler { return new(Region) }, []string{"eu-west-1", "auto", "us-gov-west-1"}, []string{"", "EU", "eu west", "-x"}},
 	} {
 		take(t, c.fresh, c.taken...)

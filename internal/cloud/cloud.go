@@ -6,7 +6,6 @@ package cloud
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -70,7 +69,7 @@ func Load(ctx context.Context, o Options) (*Cloud, error) {
 	meta := metadataClient(c.getenv, nil)
 	cfg, err := config.LoadDefaultConfig(ctx, c.options(meta)...)
 	if err != nil {
-		return nil, fmt.Errorf("load the AWS configuration: %w: check AWS_PROFILE and ~/.aws/config", err)
+		return nil, explainLoad(err)
 	}
 	c.cfg = cfg
 	if cache, ok := cfg.Credentials.(*aws.CredentialsCache); ok {

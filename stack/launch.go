@@ -77,9 +77,7 @@ func (b builder) launchTemplate(k launchKind) {
 		"MetadataOptions":                   metadataOptions(),
 		"BlockDeviceMappings":               b.rootVolume(k.arch),
 		"UserData":                          userData(),
-		"TagSpecifications": list{
-			b.tagged("instance"), b.tagged("volume"), b.tagged("network-interface"),
-		},
+		"TagSpecifications":                 list{b.tagged("volume")}, // the group has those of instances
 	}
 	if k.credits { // else T3 and T4g bill what goes beyond
 		data["CreditSpecification"] = object{"CpuCredits": "standard"}

@@ -35,8 +35,8 @@ func (b builder) missedRuns() {
 		"Tags": b.tags(),
 	}})
 	b.add("MissedRuns", resource{Type: "AWS::StepFunctions::StateMachine", Properties: object{
-		"RoleArn":    attribute("Arn", "MissedRunsRole"),
-		"Definition": b.missedRunsMachine(),
+		"RoleArn":                 attribute("Arn", "MissedRunsRole"),
+		"Definition":              b.missedRunsMachine(),
 		"DefinitionSubstitutions": object{"Bucket": b.bucketRef(), "Topic": b.topicRef()},
 		"Tags":                    b.tags(),
 	}})
@@ -170,7 +170,7 @@ func (b builder) missedRunsMachine() object {
 					`What is there:  mayfly status\nRun it now:     mayfly start\n"`),
 			"NoReport": b.mail("failed, a run began and did not report",
 				`"A run that began after " & $since & " has left no report: it was killed, or it could not write to the store.\n\n`+
-					`  " & $join($states.input.runs.($split($, "/")[-2]), "\n  ") & "\n\n`+
+					`  " & $join($map($states.input.runs, function($run) { $split($run, "/")[-2] }), "\n  ") & "\n\n`+
 					`What was finished before is kept; the next run goes on.\n`+
 					`How far it came:  mayfly logs RUN\nRun it again:     mayfly start\n"`),
 			"CannotTell": b.mail("it is not known whether it ran",

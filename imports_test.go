@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"runner":                   {"iam", "internal/store", "internal/secret", "internal/strictyaml"},
 	"iam":                      {},
 	"userdata":                 {},
+	"stack/deploy":             {"stack", "internal/cloud"},
 	"stack":                    {"iam"},
 	"internal/":                {},
 	"internal/archive":         {"internal/store", "internal/packfile"},

@@ -95,6 +95,13 @@ func runsBelow(ctx context.Context, st store.Store, prefix string) ([]string, er
 	return slices.Compact(runs), nil
 }
 
+// RunInstance is the machine that a run's id names: "i-0abc" of
+// "20261120T170412Z-i-0abc".
+func RunInstance(run string) string {
+	_, instance, _ := strings.Cut(run, "-")
+	return instance
+}
+
 // ErrNoRun says that a store has no such run.
 var ErrNoRun = errors.New("the store has no such run")
 

@@ -118,7 +118,7 @@ jobs:
     github: {url: URL, owners: [octo], token: "secretsmanager:weekly", include: ["octo/large*"]}
 `
 
-func deploy(t *testing.T) *deployed {
+func newDeployed(t *testing.T) *deployed {
 	t.Helper()
 	d := &deployed{t: t, repos: t.TempDir(), store: s3test.New("backups")}
 	t.Cleanup(d.store.Close)
@@ -201,7 +201,7 @@ func (d *deployed) setFault(f func(*s3test.Request) s3test.Fault) {
 // finds every request allowed, and every statement of the policy needed by one.
 func TestPolicyIsWhatIsUsed(t *testing.T) {
 	t.Parallel()
-	d := deploy(t)
+	d := newDeployed(t)
 	const config = "s3://backups/deep/admin/config-0123.yaml"
 	at := time.Date(2026, 11, 20, 17, 0, 0, 0, time.UTC)
 	expect := func(scenario string, want int, config string) {

@@ -1,0 +1,207 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mayfly/internal/cloud"
+	"mayfly/stack"
+	"mayfly/stack/deploy"
+)
+
+// done checks that the deployment is as it should be.
+func done(t *testing.T, a *account, template string) {
+	t.Helper()
+	if !a.armed() || a.body != template || !a.uploaded[template] {
+		t.Errorf("the stack is %+v with %q, uploaded %v", a.stack, a.body, a.uploaded)
+	}
+	if a.group == nil || len(deploy.Unsuspended(*a.group)) > 0 {
+		t.Errorf("the group is %+v", a.group)
+	}
+}
+
+// Created, called again, and changed.
+func TestDeploy(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	r, err := a.engine().Deploy(t.Context(), a.target("one"))
+	if err != nil || !r.Created || !r.Changed {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	done(t, a, "one")
+	if said := strings.Join(a.said, "\n"); !strings.Contains(said, "Creating the stack d") || !strings.Contains(said, "created  Bucket (X::Bucket)") {
+		t.Errorf("said:\n%s", said)
+	}
+	if r, err = a.engine().Deploy(t.Context(), a.target("one")); err != nil || r.Created || r.Changed {
+		t.Errorf("again: %+v, %v", r, err)
+	}
+	a.group.Suspended = []string{"AZRebalance"} // somebody has resumed one
+	if r, err = a.engine().Deploy(t.Context(), a.target("two")); err != nil || r.Created || !r.Changed {
+		t.Errorf("changed: %+v, %v", r, err)
+	}
+	done(t, a, "two")
+}
+
+// Cut off at any call, and called again, it comes to the same: from nothing,
+// and from a deployment that is to change. That the schedule is never in force
+// too early, the account itself checks.
+func TestDeployCutAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, before := range []string{"", "one"} {
+		for cut := 1; ; cut++ {
+			a := newAccount(t)
+			if before != "" {
+				if _, err := a.engine().Deploy(t.Context(), a.target(before)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a.cut, a.calls = cut, 0
+			_, err := a.engine().Deploy(t.Context(), a.target("two"))
+			if err == nil {
+				if cut < 10 {
+					t.Errorf("from %q it took only %d calls", before, cut)
+				}
+				break
+			}
+			if !errors.Is(err, errCut) {
+				t.Fatalf("from %q, cut at %d: %v", before, cut, err)
+			}
+			a.cut = 0
+			if _, err := a.engine().Deploy(t.Context(), a.target("two")); err != nil {
+				t.Fatalf("from %q, after a cut at %d: %v", before, cut, err)
+			}
+			done(t, a, "two")
+		}
+	}
+}
+
+// What cannot be created leaves nothing, and the error names the cause; the
+// next call starts anew.
+func TestDeployFails(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	a.failing = "ROLLBACK_COMPLETE"
+	_, err := a.engine().Deploy(t.Context(), a.target("one"))
+	if err == nil || !strings.Contains(err.Error(), "create the stack d: it ended as ROLLBACK_COMPLETE: Topic (AWS::X::Topic): the topic was refused") ||
+		strings.Contains(err.Error(), "cancelled") {
+		t.Errorf("error %v", err)
+	}
+	if a.stack != nil {
+		t.Errorf("the stack is %+v", a.stack)
+	}
+	if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+		t.Fatal(err)
+	}
+	done(t, a, "one")
+	// An update that fails is taken back, and the deployment goes on as it was.
+	a.failing = "UPDATE_ROLLBACK_COMPLETE"
+	if _, err := a.engine().Deploy(t.Context(), a.target("two")); err == nil || !strings.Contains(err.Error(), "update the stack d: it ended as UPDATE_ROLLBACK_COMPLETE: Topic") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Every state that a stack can be found in.
+func TestDeployFromEveryState(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{
+		"REVIEW_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE",
+	} {
+		a := newAccount(t)
+		if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+			t.Fatal(err)
+		}
+		a.stack.Status = status
+		if _, err := a.engine().Deploy(t.Context(), a.target("two")); err != nil {
+			t.Errorf("%s: %v", status, err)
+		}
+		done(t, a, "two")
+	}
+	a := newAccount(t)
+	a.stack = &cloud.Stack{ID: "id", Name: "d", Status: "UPDATE_ROLLBACK_FAILED", Reason: "no luck", Tags: map[string]string{stack.TagKey: "d"}}
+	_, err := a.engine().Deploy(t.Context(), a.target("one"))
+	if err == nil || !strings.Contains(err.Error(), "no luck") || !strings.Contains(err.Error(), "aws cloudformation continue-update-rollback --stack-name d") {
+		t.Errorf("error %v", err)
+	}
+	for _, tags := range []map[string]string{nil, {stack.TagKey: "other"}} {
+		a.stack = &cloud.Stack{ID: "id", Name: "d", Status: "CREATE_COMPLETE", Tags: tags}
+		if _, err := a.engine().Deploy(t.Context(), a.target("one")); !errors.Is(err, deploy.ErrForeign) {
+			t.Errorf("tags %v: %v", tags, err)
+		}
+		if _, err := a.engine().Destroy(t.Context(), "d", "d"); !errors.Is(err, deploy.ErrForeign) {
+			t.Errorf("tags %v: %v", tags, err)
+		}
+	}
+}
+
+// Cancelled, it says that CloudFormation goes on.
+func TestDeployCancelled(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	e := a.engine()
+	e.Poll = time.Hour
+	say := e.Say
+	e.Say = func(format string, args ...any) {
+		say(format, args...)
+		cancel(errCut)
+	}
+	_, err := e.Deploy(ctx, a.target("one"))
+	if !errors.Is(err, errCut) || !strings.Contains(err.Error(), "the same command goes on") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A run is started only when something ends it, and replaced by nothing.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	end := time.Date(2026, 11, 27, 19, 15, 0, 0, time.UTC)
+	for cut := 1; ; cut++ {
+		a := newAccount(t)
+		a.group, a.cut = &cloud.Group{Name: "d"}, cut
+		err := a.engine().Start(t.Context(), "d", end)
+		if err != nil {
+			continue // that an instance is asked for last, the account checks
+		}
+		if !slices.Equal(a.actions, []string{"mayfly-start-end 2026-11-27T19:15:00Z 0"}) || a.group.Desired != 1 || len(deploy.Unsuspended(*a.group)) > 0 {
+			t.Errorf("actions %v, group %+v", a.actions, a.group)
+		}
+		break
+	}
+}
+
+// What runs is ended first; cut anywhere, the same call goes on.
+func TestDestroy(t *testing.T) {
+	t.Parallel()
+	for cut := 0; ; cut++ {
+		a := newAccount(t)
+		if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+			t.Fatal(err)
+		}
+		a.group.Desired, a.group.Instances = 1, []cloud.GroupInstance{{ID: "i-1", State: "InService"}}
+		a.calls, a.cut = 0, cut
+		found, err := a.engine().Destroy(t.Context(), "d", "d")
+		whole := err == nil
+		if !whole {
+			a.cut = 0
+			if _, err := a.engine().Destroy(t.Context(), "d", "d"); err != nil {
+				t.Fatalf("after a cut at %d: %v", cut, err)
+			}
+		} else if !found {
+			t.Error("it was not found")
+		}
+		if a.stack != nil || a.group != nil {
+			t.Errorf("after a cut at %d: stack %+v, group %+v", cut, a.stack, a.group)
+		}
+		a.cut = 0
+		if found, err := a.engine().Destroy(t.Context(), "d", "d"); found || err != nil {
+			t.Errorf("again: %v, %v", found, err)
+		}
+		if whole && cut > 0 {
+			break
+		}
+	}
+}

@@ -100,8 +100,8 @@ func jumps(zone *time.Location) []jump {
 		return time.Duration(seconds) * time.Second
 	}
 	end := time.Date(horizonTo, 1, 1, 0, 0, 0, 0, time.UTC)
-	for t := time.Date(horizonFrom, 1, 1, 0, 0, 0, 0, time.UTC); t.Before(end); t = t.AddDate(0, 0, 1) {
-		before, after := t, t.AddDate(0, 0, 1)
+	for t := time.Date(horizonFrom, 1, 1, 0, 0, 0, 0, time.UTC); t.Before(end); t = t.AddDate(0, 0, 5) { // no two of them are closer
+		before, after := t, t.AddDate(0, 0, 5)
 		by := offset(after) - offset(before)
 		if by == 0 {
 			continue
@@ -204,6 +204,9 @@ func (c cronSpec) laterDays(days int) (cronSpec, error) {
 	}
 	if !weekly || monthly {
 		later, err := c.laterDates(days)
+		if errors.Is(err, errNever) {
+			return c, err
+		}
 		if err != nil || weekly && !later.full(month) {
 			return c, errors.New("falls on a day of the month that no cron expresses, since months are not equally long: start earlier in the day, or on one of the days 1 to 27")
 		}
@@ -211,6 +214,8 @@ func (c cronSpec) laterDays(days int) (cronSpec, error) {
 	}
 	return c, nil
 }
+
+var errNever = errors.New("never comes, since its start does not: write a day that there is")
 
 // laterDates moves the days of the year, and finds months and days of the
 // month that are just these, in leap years and in others.
@@ -231,6 +236,9 @@ func (c cronSpec) laterDates(days int) (cronSpec, error) {
 			monthDays |= 1 << later.Day()
 			moved[leap][[2]int{int(later.Month()), later.Day()}] = true
 		}
+	}
+	if months == 0 {
+		return c, errNever
 	}
 	c = c.with(month, months)
 	c = c.with(dom, monthDays)

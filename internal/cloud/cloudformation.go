@@ -18,7 +18,10 @@ import (
 const TemplateMax = 51200
 
 // Stacks are those of AWS CloudFormation, in the region in use.
-type Stacks struct{ client *cloudformation.Client }
+type Stacks struct {
+	client *cloudformation.Client
+	pause  time.Duration // between two looks at something that goes on
+}
 
 // Stacks sends no request.
 func (c *Cloud) Stacks() (Stacks, error) {
@@ -30,7 +33,7 @@ func (c *Cloud) Stacks() (Stacks, error) {
 	return Stacks{cloudformation.NewFromConfig(c.cfg, func(o *cloudformation.Options) {
 		o.Region = region
 		o.BaseEndpoint = endpoint
-	})}, nil
+	}), min(changeSetPause, c.o.MaxBackoff)}, nil
 }
 
 // A Stack is what CloudFormation says of one.
@@ -51,7 +54,7 @@ func (s Stacks) Describe(ctx context.Context, stack string) (Stack, error) {
 		return Stack{}, explainSetup(err, action, "stack "+stack)
 	}
 	if len(out.Stacks) == 0 {
-		return Stack{}, &actionError{action: action, resource: "stack " + stack, kind: ErrNotFound, reason: ErrNotFound.Error(), err: ErrNotFound}
+		return Stack{}, notFound(action, "stack "+stack, ErrNotFound.Error(), "check its name, account and region")
 	}
 	d := out.Stacks[0]
 	found := Stack{
@@ -131,7 +134,8 @@ type StackEvent struct {
 func (e StackEvent) OfStack() bool { return e.PhysicalID == e.StackID }
 
 // Events reads a stack's history from now back to the first event for which
-// stop is true, and returns what came after that one, oldest first.
+// stop is true, and returns what came after that one, oldest first. nil stops
+// nowhere: AWS keeps 90 days.
 func (s Stacks) Events(ctx context.Context, stack string, stop func(StackEvent) bool) ([]StackEvent, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
@@ -149,7 +153,7 @@ func (s Stacks) Events(ctx context.Context, stack string, stop func(StackEvent) 
 				Status: string(e.ResourceStatus), Reason: aws.ToString(e.ResourceStatusReason),
 				PhysicalID: aws.ToString(e.PhysicalResourceId), StackID: aws.ToString(e.StackId),
 			}
-			if stop(event) {
+			if stop != nil && stop(event) {
 				slices.Reverse(list)
 				return list, nil
 			}
@@ -158,6 +162,14 @@ func (s Stacks) Events(ctx context.Context, stack string, stop func(StackEvent) 
 	}
 	slices.Reverse(list)
 	return list, nil
+}
+
+// isRepeated reports whether a request was turned down because its token, a
+// random one of this request, is known: it was accepted before, and the reply
+// lost.
+func isRepeated(err error) bool {
+	_, ok := errors.AsType[*types.TokenAlreadyExistsException](err)
+	return ok
 }
 
 // isNoUpdate reports whether CloudFormation has found nothing to change: only

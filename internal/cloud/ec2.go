@@ -26,70 +26,29 @@ func (c *Cloud) EC2() (EC2, error) {
 	})}, nil
 }
 
-// A Network is where instances are launched.
-type Network struct {
-	VPC     string
-	Subnets []Subnet // sorted by zone
-}
-
-// A Subnet is one, and its Availability Zone.
-type Subnet struct{ ID, Zone string }
-
-// DefaultNetwork is the region's default VPC with its default subnets, which
-// give instances public addresses. ErrNotFound: somebody has deleted it.
-// https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
-func (e EC2) DefaultNetwork(ctx context.Context) (Network, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
-	defer cancel()
-	vpcs, err := e.client.DescribeVpcs(ctx, &ec2.DescribeVpcsInput{Filters: []types.Filter{filter("isDefault", "true")}})
-	if err != nil {
-		return Network{}, explainSetup(err, "ec2:DescribeVpcs", "the default VPC")
-	}
-	const fix = "make it with aws ec2 create-default-vpc, or name a VPC's subnets in the config"
-	if len(vpcs.Vpcs) == 0 {
-		return Network{}, &actionError{action: "ec2:DescribeVpcs", resource: "the default VPC", kind: ErrNotFound, reason: "the region has none", fix: fix, err: ErrNotFound}
-	}
-	n := Network{VPC: aws.ToString(vpcs.Vpcs[0].VpcId)}
-	pages := ec2.NewDescribeSubnetsPaginator(e.client, &ec2.DescribeSubnetsInput{
-		Filters: []types.Filter{filter("vpc-id", n.VPC), filter("default-for-az", "true")},
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return Network{}, explainSetup(err, "ec2:DescribeSubnets", "the default VPC "+n.VPC)
-		}
-		for _, s := range page.Subnets {
-			n.Subnets = append(n.Subnets, Subnet{aws.ToString(s.SubnetId), aws.ToString(s.AvailabilityZone)})
-		}
-	}
-	if len(n.Subnets) == 0 {
-		return Network{}, &actionError{action: "ec2:DescribeSubnets", resource: "the default VPC " + n.VPC, kind: ErrNotFound, reason: "it has no default subnet", fix: fix, err: ErrNotFound}
-	}
-	slices.SortFunc(n.Subnets, func(a, b Subnet) int { return strings.Compare(a.Zone, b.Zone) })
-	return n, nil
-}
-
 // An InstanceType is what EC2 says of one.
 type InstanceType struct {
 	Name          string
 	Architectures []string // "amd64", "arm64"
 	Burstable     bool     // has CPU credits
+	Spot          bool     // can be had as a spot instance
 	MemoryMiB     int
 	Zones         []string // that offer it, sorted
 }
 
-// InstanceTypes looks types up, in the order given. The error names those that
-// do not exist in the region.
+const fixTypes = "check instance.types in the config, and the region"
+
+// InstanceTypes looks types up, in the order given. ErrNotFound names those
+// that the region does not offer.
 func (e EC2) InstanceTypes(ctx context.Context, names []string) ([]InstanceType, error) {
+	if len(names) == 0 {
+		return nil, nil // EC2 would list all of its 1000
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
 	resource := "instance types " + strings.Join(names, ", ")
-	var asked []types.InstanceType
-	for _, n := range names {
-		asked = append(asked, types.InstanceType(n))
-	}
 	found := map[string]InstanceType{}
-	pages := ec2.NewDescribeInstanceTypesPaginator(e.client, &ec2.DescribeInstanceTypesInput{InstanceTypes: asked})
+	pages := ec2.NewDescribeInstanceTypesPaginator(e.client, &ec2.DescribeInstanceTypesInput{InstanceTypes: typesOf(names)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -132,16 +91,16 @@ func inOrder(names []string, found map[string]InstanceType, resource string) ([]
 		list = append(list, t)
 	}
 	if len(missing) > 0 {
-		return nil, &actionError{
-			action: "ec2:DescribeInstanceTypes", resource: resource, kind: ErrNotFound,
-			reason: "the region does not offer " + strings.Join(missing, ", "), fix: "check instance.types in the config, and the region", err: ErrNotFound,
-		}
+		return nil, notFound("ec2:DescribeInstanceTypes", resource, "the region does not offer "+strings.Join(missing, ", "), fixTypes)
 	}
 	return list, nil
 }
 
 func instanceType(t types.InstanceTypeInfo) InstanceType {
-	found := InstanceType{Name: string(t.InstanceType), Burstable: aws.ToBool(t.BurstablePerformanceSupported)}
+	found := InstanceType{
+		Name: string(t.InstanceType), Burstable: aws.ToBool(t.BurstablePerformanceSupported),
+		Spot: slices.Contains(t.SupportedUsageClasses, types.UsageClassTypeSpot),
+	}
 	if t.MemoryInfo != nil {
 		found.MemoryMiB = int(aws.ToInt64(t.MemoryInfo.SizeInMiB))
 	}
@@ -156,6 +115,17 @@ func instanceType(t types.InstanceTypeInfo) InstanceType {
 		}
 	}
 	return found
+}
+
+// typesOf are the SDK's, each once: EC2 takes no list with two of a kind.
+func typesOf(names []string) []types.InstanceType {
+	var list []types.InstanceType
+	for _, n := range names {
+		if t := types.InstanceType(n); !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 func filter(name string, values ...string) types.Filter {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
 )
 
 // A SpotPrice is what an hour of an instance type costs in a zone now.
@@ -20,18 +20,18 @@ type SpotPrice struct {
 	Since      time.Time
 }
 
-// SpotPrices asks for the current spot prices of types, for Linux.
+// SpotPrices asks for the current spot prices of types, for Linux: one per
+// type and zone that offers it.
 func (e EC2) SpotPrices(ctx context.Context, names []string) ([]SpotPrice, error) {
+	if len(names) == 0 {
+		return nil, nil // EC2 would list all of them
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
-	var asked []types.InstanceType
-	for _, n := range names {
-		asked = append(asked, types.InstanceType(n))
-	}
 	// From now on means: the price that is in force now.
 	// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
 	pages := ec2.NewDescribeSpotPriceHistoryPaginator(e.client, &ec2.DescribeSpotPriceHistoryInput{
-		InstanceTypes: asked, ProductDescriptions: []string{"Linux/UNIX"}, StartTime: aws.Time(time.Now().UTC()),
+		InstanceTypes: typesOf(names), ProductDescriptions: []string{"Linux/UNIX"}, StartTime: aws.Time(time.Now().UTC()),
 	})
 	var list []SpotPrice
 	seen := map[string]bool{}
@@ -55,18 +55,20 @@ func (e EC2) SpotPrices(ctx context.Context, names []string) ([]SpotPrice, error
 }
 
 // Console is what an instance has written to its serial console, 64 KiB at
-// most. ErrNotFound: there is no such instance, or it has been gone for long.
+// most: it may hold any bytes. ErrNotFound: there is no such instance, or it
+// has been gone for an hour.
 func (e EC2) Console(ctx context.Context, instance string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
 	out, err := e.client.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: &instance, Latest: aws.Bool(true)})
-	if err != nil && errors.Is(explainSetup(err, "", ""), ErrNotFound) {
-		return "", explainSetup(err, "ec2:GetConsoleOutput", "instance "+instance)
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "UnsupportedOperation" {
+		// Only Nitro instances know Latest. Others have what was there shortly
+		// after a start or an end.
+		// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+		out, err = e.client.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: &instance})
 	}
-	if err != nil { // only Nitro instances know Latest
-		if out, err = e.client.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: &instance}); err != nil {
-			return "", explainSetup(err, "ec2:GetConsoleOutput", "instance "+instance)
-		}
+	if err != nil {
+		return "", explainSetup(err, "ec2:GetConsoleOutput", "instance "+instance)
 	}
 	return decodeConsole(aws.ToString(out.Output))
 }

@@ -55,11 +55,11 @@ func instance(i types.Instance) Instance {
 
 // A Volume is one that has a tag. State is EC2's: "available", "in-use".
 type Volume struct {
-	ID, Zone, State string
-	Instance        string // that has it; ""
-	GiB             int
-	Created         time.Time
-	Tags            map[string]string
+	ID, Type, Zone, State string // the type: "gp3"
+	Instance              string // that has it; ""
+	GiB                   int
+	Created               time.Time
+	Tags                  map[string]string
 }
 
 // Volumes lists those with a tag.
@@ -75,7 +75,7 @@ func (e EC2) Volumes(ctx context.Context, tag, value string) ([]Volume, error) {
 		}
 		for _, v := range page.Volumes {
 			found := Volume{
-				ID: aws.ToString(v.VolumeId), Zone: aws.ToString(v.AvailabilityZone), State: string(v.State),
+				ID: aws.ToString(v.VolumeId), Type: string(v.VolumeType), Zone: aws.ToString(v.AvailabilityZone), State: string(v.State),
 				GiB: int(aws.ToInt32(v.Size)), Created: aws.ToTime(v.CreateTime), Tags: tagMap(v.Tags),
 			}
 			for _, a := range v.Attachments {

@@ -2,7 +2,10 @@ package cloud
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,7 +15,12 @@ import (
 )
 
 // Groups are those of Amazon EC2 Auto Scaling, in the region in use.
-type Groups struct{ client *autoscaling.Client }
+type Groups struct {
+	client *autoscaling.Client
+	pause  time.Duration // between two looks at something that goes on
+}
+
+const groupPause = 5 * time.Second
 
 // Groups sends no request.
 func (c *Cloud) Groups() (Groups, error) {
@@ -25,7 +33,8 @@ func (c *Cloud) Groups() (Groups, error) {
 		o.Region = region
 		o.BaseEndpoint = endpoint
 		o.Retryer = retry.AddWithErrorCodes(c.newRetryer(), "ScalingActivityInProgress", "ResourceContention")
-	})}, nil
+		o.RetryMaxAttempts = 0 // AWS_MAX_ATTEMPTS would overrule it
+	}), min(groupPause, c.o.MaxBackoff)}, nil
 }
 
 // A Group is an Auto Scaling group as it is now.
@@ -40,7 +49,10 @@ type Group struct {
 
 // A GroupInstance is one in a group. State is its place in the life cycle:
 // "Pending", "InService", "Terminating:Wait".
-type GroupInstance struct{ ID, Type, Zone, State, Health string }
+type GroupInstance struct {
+	ID, Type, Zone, State, Health string
+	Protected                     bool // from scale-in
+}
 
 // Describe asks for a group. ErrNotFound: there is none of that name.
 func (g Groups) Describe(ctx context.Context, group string) (Group, error) {
@@ -52,7 +64,7 @@ func (g Groups) Describe(ctx context.Context, group string) (Group, error) {
 		return Group{}, explainSetup(err, action, "group "+group)
 	}
 	if len(out.AutoScalingGroups) == 0 {
-		return Group{}, &actionError{action: action, resource: "group " + group, kind: ErrNotFound, reason: ErrNotFound.Error(), err: ErrNotFound}
+		return Group{}, notFound(action, "group "+group, ErrNotFound.Error(), "check its name, account and region")
 	}
 	d := out.AutoScalingGroups[0]
 	found := Group{
@@ -62,7 +74,7 @@ func (g Groups) Describe(ctx context.Context, group string) (Group, error) {
 	for _, i := range d.Instances {
 		found.Instances = append(found.Instances, GroupInstance{
 			ID: aws.ToString(i.InstanceId), Type: aws.ToString(i.InstanceType), Zone: aws.ToString(i.AvailabilityZone),
-			State: string(i.LifecycleState), Health: aws.ToString(i.HealthStatus),
+			State: string(i.LifecycleState), Health: aws.ToString(i.HealthStatus), Protected: aws.ToBool(i.ProtectedFromScaleIn),
 		})
 	}
 	for _, p := range d.SuspendedProcesses {
@@ -90,6 +102,8 @@ func (g Groups) Resume(ctx context.Context, group string, processes ...string) e
 }
 
 // SetDesired sets the desired capacity, whatever the group did just before.
+// With 0 the group terminates its instances, those that are protected from
+// scale-in excepted. ErrBusy: it is still about something else.
 func (g Groups) SetDesired(ctx context.Context, group string, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
@@ -99,51 +113,48 @@ func (g Groups) SetDesired(ctx context.Context, group string, n int) error {
 	return explainSetup(err, "autoscaling:SetDesiredCapacity", "group "+group)
 }
 
-// A ScheduledAction sets a group's desired capacity at a time, or again and
-// again.
-type ScheduledAction struct {
-	Name       string
-	Recurrence string    // cron's five fields; "" for once
-	Zone       string    // IANA name; "" is UTC
-	At         time.Time // the next time, where AWS says it; zero: see Recurrence
-	Desired    int       // -1: it leaves the desired capacity alone
-}
-
-// Schedule lists a group's scheduled actions.
-func (g Groups) Schedule(ctx context.Context, group string) ([]ScheduledAction, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
-	defer cancel()
-	var list []ScheduledAction
-	pages := autoscaling.NewDescribeScheduledActionsPaginator(g.client, &autoscaling.DescribeScheduledActionsInput{AutoScalingGroupName: &group})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, explainSetup(err, "autoscaling:DescribeScheduledActions", "group "+group)
+// WaitEmpty waits until a group whose desired capacity is 0 has no instance any
+// more, or is gone. A stack whose group has instances is deleted only when they
+// have gone, and says nothing of them for up to an hour. look, which may be
+// nil, sees the group at each look. When ctx ends first, the error names the
+// instances.
+func (g Groups) WaitEmpty(ctx context.Context, group string, look func(Group)) error {
+	for {
+		now, err := g.Describe(ctx, group)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case err != nil:
+			return err
 		}
-		for _, a := range page.ScheduledUpdateGroupActions {
-			found := ScheduledAction{
-				Name: aws.ToString(a.ScheduledActionName), Recurrence: aws.ToString(a.Recurrence), Zone: aws.ToString(a.TimeZone),
-				At: aws.ToTime(a.StartTime), Desired: -1,
-			}
-			if a.DesiredCapacity != nil {
-				found.Desired = int(*a.DesiredCapacity)
-			}
-			list = append(list, found)
+		if look != nil {
+			look(now)
+		}
+		if len(now.Instances) == 0 {
+			return nil
+		}
+		if err := wait(ctx, g.pause); err != nil {
+			return fmt.Errorf("wait until group %s is empty: %w: it still has %s", group, err, now.remaining())
 		}
 	}
-	return list, nil
 }
 
-// ScheduleOnce sets the desired capacity once, at a time to come. An action of
-// that name is replaced. The sizes are left alone.
-func (g Groups) ScheduleOnce(ctx context.Context, group, name string, at time.Time, desired int) error {
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
-	defer cancel()
-	_, err := g.client.PutScheduledUpdateGroupAction(ctx, &autoscaling.PutScheduledUpdateGroupActionInput{
-		AutoScalingGroupName: &group, ScheduledActionName: &name, StartTime: aws.Time(at.UTC().Truncate(time.Second)),
-		DesiredCapacity: aws.Int32(int32(desired)),
-	})
-	return explainSetup(err, "autoscaling:PutScheduledUpdateGroupAction", "group "+group)
+// remaining says what is in the group, and what may hold it there.
+func (g Group) remaining() string {
+	var list []string
+	protected := false
+	for _, i := range g.Instances {
+		list = append(list, i.ID+" ("+i.State+")")
+		protected = protected || i.Protected
+	}
+	said := strings.Join(list, ", ")
+	if slices.Contains(g.Suspended, "Terminate") {
+		said += ": resume the group's process Terminate"
+	}
+	if protected {
+		said += ": remove the protection from scale-in"
+	}
+	return said
 }
 
 // An Activity is something that a group has done, or failed to do.

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
 )
 
 // parameterMax is how many bytes a parameter of the standard tier, which is
@@ -42,8 +46,9 @@ func (p Parameters) Exists(ctx context.Context, name string) (bool, error) {
 }
 
 // Put keeps value under name as a SecureString with the account's own key. One
-// that exists is replaced only with overwrite; else it is ErrExists. The errors
-// never hold the value.
+// that exists is replaced only with overwrite; else it is ErrExists, as it is
+// when the reply to a first try was lost. The errors never hold the value, nor
+// the SDK's error.
 func (p Parameters) Put(ctx context.Context, name, value string, overwrite bool) error {
 	client, err := p.client(name)
 	switch {
@@ -59,11 +64,37 @@ func (p Parameters) Put(ctx context.Context, name, value string, overwrite bool)
 	_, err = client.PutParameter(ctx, &ssm.PutParameterInput{
 		Name: &name, Value: &value, Type: types.ParameterTypeSecureString, Overwrite: &overwrite,
 	})
-	err = explainSetup(err, "ssm:PutParameter", name)
-	if err != nil && strings.Contains(err.Error(), value) {
-		return fmt.Errorf("ssm:PutParameter %s: not accepted (the answer repeats the secret and is not shown)", name)
+	return withoutSecret(explainSetup(err, "ssm:PutParameter", name), value)
+}
+
+// withoutSecret takes from an error what AWS said, where that may hold the
+// secret or part of it: then only the code is left. The SDK's error is cut off,
+// so that nobody can print it.
+func withoutSecret(err error, value string) error {
+	e, ok := errors.AsType[*actionError](err)
+	if !ok {
+		return err
 	}
-	return err
+	code := "no reply"
+	if api, ok := errors.AsType[smithy.APIError](e.err); ok {
+		code = api.ErrorCode()
+		if code == "ValidationException" || repeats(api.ErrorMessage(), value) {
+			e.reason = "not accepted (" + code + "; what AWS said is not shown, it may hold the secret)"
+		}
+	}
+	e.err = errors.New(code)
+	return e
+}
+
+// repeats reports whether a text holds a secret as it is, quoted or escaped.
+func repeats(said, value string) bool {
+	quoted := strconv.Quote(value)
+	for _, form := range []string{value, quoted[1 : len(quoted)-1], url.QueryEscape(value), html.EscapeString(value)} {
+		if strings.Contains(said, form) {
+			return true
+		}
+	}
+	return false
 }
 
 // Remove deletes a parameter. One that does not exist is as good as deleted.

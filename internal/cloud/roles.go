@@ -26,13 +26,21 @@ func (c *Cloud) Roles() (Roles, error) {
 	})}, nil
 }
 
-const spotService = "spot.amazonaws.com"
+const (
+	spotService = "spot.amazonaws.com"
+	spotRole    = "AWSServiceRoleForEC2Spot"
+)
 
 // EnsureSpotRole creates the service-linked role with which EC2 launches spot
 // instances, unless the account has it. The console creates it by itself; the
 // API does not.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
 func (r Roles) EnsureSpotRole(ctx context.Context) (created bool, err error) {
+	// Creating needs a permission that many lack and few need. Whoever may not
+	// look finds out by creating it.
+	if has, err := r.RoleExists(ctx, spotRole); has || err != nil && !errors.Is(err, ErrDenied) {
+		return false, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
 	_, err = r.client.CreateServiceLinkedRole(ctx, &iam.CreateServiceLinkedRoleInput{AWSServiceName: aws.String(spotService)})

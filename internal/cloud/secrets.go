@@ -10,26 +10,22 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
-// Parameters reads parameters of AWS Systems Manager, decrypted.
+// Parameters are those of AWS Systems Manager.
 type Parameters struct{ c *Cloud }
 
 // Parameters returns a source for ssm: references.
 func (c *Cloud) Parameters() Parameters { return Parameters{c} }
 
-// Get returns the value of the parameter with that name or ARN. Its errors
+// Get returns the value of the parameter with that name or ARN, decrypted. Its errors
 // never hold the value.
 func (p Parameters) Get(ctx context.Context, name string) (string, error) {
-	endpoint := p.c.endpoint("SSM")
-	region, err := p.c.region(arnRegion(name), endpoint)
+	client, err := p.client(name)
 	if err != nil {
 		return "", fmt.Errorf("ssm:GetParameter %s: %w", name, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
-	out, err := ssm.NewFromConfig(p.c.cfg, func(o *ssm.Options) {
-		o.Region = region
-		o.BaseEndpoint = endpoint
-	}).GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(name), WithDecryption: aws.Bool(true)})
+	out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(name), WithDecryption: aws.Bool(true)})
 	if err != nil {
 		return "", Explain(err, "ssm:GetParameter", name)
 	}

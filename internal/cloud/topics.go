@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -23,12 +24,12 @@ func (t Topics) client(topicARN string) (*sns.Client, error) {
 
 // TopicExists reports whether there is a topic with that ARN.
 func (t Topics) TopicExists(ctx context.Context, topicARN string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	defer cancel()
 	client, err := t.client(topicARN)
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
-	defer cancel()
 	_, err = client.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &topicARN})
 	return there(explainSetup(err, "sns:GetTopicAttributes", topicARN))
 }
@@ -57,9 +58,12 @@ func (t Topics) Subscriptions(ctx context.Context, topicARN string) ([]Subscript
 			return nil, explainSetup(err, "sns:ListSubscriptionsByTopic", topicARN)
 		}
 		for _, s := range page.Subscriptions {
+			arn := aws.ToString(s.SubscriptionArn)
+			if arn == "Deleted" {
+				continue // it is listed for some days after
+			}
 			list = append(list, Subscription{
-				Protocol: aws.ToString(s.Protocol), Endpoint: aws.ToString(s.Endpoint),
-				Pending: aws.ToString(s.SubscriptionArn) == "PendingConfirmation",
+				Protocol: aws.ToString(s.Protocol), Endpoint: aws.ToString(s.Endpoint), Pending: arn == "PendingConfirmation",
 			})
 		}
 	}
@@ -79,11 +83,15 @@ func (t Topics) Subscribe(ctx context.Context, topicARN, email string) error {
 	return explainSetup(err, "sns:Subscribe", topicARN)
 }
 
-// Publish sends one message to a topic.
+// Publish sends one message to a topic, within the limits of Publisher's.
 func (t Topics) Publish(ctx context.Context, topicARN, subject, body string) error {
 	p, err := t.c.Publisher(topicARN)
 	if err != nil {
 		return err
 	}
-	return p.Publish(ctx, subject, body)
+	err = p.Publish(ctx, subject, body)
+	if _, ok := errors.AsType[*actionError](err); !ok {
+		return err // it breaks a limit
+	}
+	return explainSetup(err, "", "")
 }

@@ -48,6 +48,9 @@ type moto struct {
 	mu    sync.Mutex
 	fault *motoFault
 	got   []string // messages
+	// seen is told of every request, before and after moto answers it; false
+	// drops it. nil: nobody is.
+	seen func(r *http.Request, answered bool) bool
 }
 
 // A motoFault is what goes wrong between mayfly and moto.
@@ -68,7 +71,7 @@ func newMoto(t *testing.T) *moto {
 	address := l.Addr().String()
 	l.Close()
 	_, port, _ := strings.Cut(address, ":")
-	c := exec.Command(m.venv("moto_server"), "-H", "127.0.0.1", "-p", port)
+	c := exec.Command(m.venv("python3"), filepath.Join(moduleRoot(t), "e2e", "motoserver.py"), "-H", "127.0.0.1", "-p", port)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said
@@ -96,7 +99,11 @@ func newMoto(t *testing.T) *moto {
 	}
 	pass := httputil.NewSingleHostReverseProxy(to)
 	pass.ErrorLog = log.New(io.Discard, "", 0) // of clients that gave up
-	pass.ModifyResponse = begunNow
+	pass.ModifyResponse = func(resp *http.Response) error {
+		// moto's of an object that came in parts is not that of the object.
+		resp.Header.Del("X-Amz-Checksum-Crc32c")
+		return begunNow(resp)
+	}
 	front := httptest.NewServer(m.faulty(pass))
 	t.Cleanup(front.Close)
 	m.proxy = front.URL
@@ -138,7 +145,14 @@ func (m *moto) faulty(next http.Handler) http.Handler {
 		if lose {
 			f.loseReply = false
 		}
+		seen := m.seen
 		m.mu.Unlock()
+		if seen != nil {
+			if !seen(r, false) {
+				panic(http.ErrAbortHandler)
+			}
+			defer seen(r, true)
+		}
 		switch {
 		case refuse:
 			io.Copy(io.Discard, r.Body)
@@ -187,15 +201,25 @@ func (m *moto) prepare() {
 	m.answer(&assumed, "sts", "assume-role", "--role-arn", "arn:aws:iam::"+motoAccount+":role/moto", "--role-session-name", "i-0abc")
 	c := assumed.Credentials
 	m.role = map[string]string{"AWS_ACCESS_KEY_ID": c.AccessKeyId, "AWS_SECRET_ACCESS_KEY": c.SecretAccessKey, "AWS_SESSION_TOKEN": c.SessionToken}
+	m.admin = m.user("admin", `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}`)
+	m.enforce()
+}
 
-	m.aws("iam", "create-user", "--user-name", "admin")
-	m.aws("iam", "put-user-policy", "--user-name", "admin", "--policy-name", "all", "--policy-document",
-		`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}`)
+// user makes a user with a policy, and returns its credentials.
+func (m *moto) user(name, policy string) map[string]string {
+	m.t.Helper()
+	m.aws("iam", "create-user", "--user-name", name)
+	m.aws("iam", "put-user-policy", "--user-name", name, "--policy-name", "all", "--policy-document", policy)
 	var key struct {
 		AccessKey struct{ AccessKeyId, SecretAccessKey string }
 	}
-	m.answer(&key, "iam", "create-access-key", "--user-name", "admin")
-	m.admin = map[string]string{"AWS_ACCESS_KEY_ID": key.AccessKey.AccessKeyId, "AWS_SECRET_ACCESS_KEY": key.AccessKey.SecretAccessKey}
+	m.answer(&key, "iam", "create-access-key", "--user-name", name)
+	return map[string]string{"AWS_ACCESS_KEY_ID": key.AccessKey.AccessKeyId, "AWS_SECRET_ACCESS_KEY": key.AccessKey.SecretAccessKey}
+}
+
+// enforce has moto check every request from now on.
+func (m *moto) enforce() {
+	m.t.Helper()
 	resp, err := http.Post(m.server+"/moto-api/reset-auth", "text/plain", strings.NewReader("0"))
 	if err != nil || resp.StatusCode != http.StatusOK {
 		m.t.Fatalf("have IAM enforced: %v, %v", resp, err)

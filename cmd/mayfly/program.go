@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,11 +22,21 @@ type program struct {
 var machines = map[uint16]string{0x3e: "amd64", 0xb7: "arm64"}
 
 // findPrograms finds mayfly-linux-ARCH in dir. With dir "" it is what make
-// dist leaves in dist, or else this very program.
+// dist leaves in dist, or what lies beside this program, as in a release, or
+// else this very program.
 func findPrograms(dir string) ([]program, error) {
-	found, err := programsIn(cmp.Or(dir, "dist"))
-	if err != nil || len(found) > 0 {
-		return found, err
+	places := []string{dir}
+	if dir == "" {
+		places = []string{"dist"}
+		if self, err := os.Executable(); err == nil {
+			places = append(places, filepath.Dir(self))
+		}
+	}
+	for _, p := range places {
+		found, err := programsIn(p)
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
 	}
 	if dir != "" {
 		return nil, fmt.Errorf("find mayfly for the instance: %s holds neither mayfly-linux-amd64 nor mayfly-linux-arm64: name the directory that make dist fills with --binaries", dir)

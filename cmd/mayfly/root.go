@@ -30,6 +30,8 @@ type app struct {
 	now            func() time.Time
 	hostname       string
 
+	poll time.Duration // between two looks at AWS; 0: as often as is good
+
 	config string // --config
 	quiet  bool   // --quiet
 	debug  bool   // --verbose
@@ -93,7 +95,8 @@ func (a *app) root() *cobra.Command {
 cloud instance that reports and then ends itself.`,
 		Example: `  mayfly init github --owner you --store file:///var/backups
   mayfly check
-  mayfly run`,
+  mayfly run
+  mayfly deploy`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -120,7 +123,7 @@ cloud instance that reports and then ends itself.`,
 		c.GroupID = "start"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newStatusCmd(a), newLogsCmd(a)} {
+	for _, c := range []*cobra.Command{newPlanCmd(a), newDeployCmd(a), newStartCmd(a), newStatusCmd(a), newLogsCmd(a), newDestroyCmd(a)} {
 		c.GroupID = "aws"
 		root.AddCommand(c)
 	}
@@ -134,4 +137,12 @@ cloud instance that reports and then ends itself.`,
 	}
 	root.SetHelpCommandGroupID("print")
 	return root
+}
+
+// pollEvery is the pause between two looks.
+func (a *app) pollEvery(d time.Duration) time.Duration {
+	if a.poll > 0 {
+		return a.poll
+	}
+	return d
 }

@@ -23,7 +23,10 @@ func newStatusCmd(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Show the last runs, what is at work, and the next start",
 		Long: `Status shows how the last runs went, whether one is at work now, the oldest good
-backup and the next start, from the store and the config alone.
+backup and the next start. With a config whose store is in AWS it also asks there:
+what is deployed and running, whether the processes that would replace an instance
+are still suspended, who gets no mail, and what is left over, with the command that
+removes it. With --store it asks the store alone.
 
 Exit codes: 0 shown, however the runs went, 1 the store cannot be read, 2 bad
 usage or config.`,
@@ -64,8 +67,13 @@ type status struct {
 	Next       time.Time   `json:"next,omitzero"`
 	OldestGood *goodBackup `json:"oldest_good,omitempty"`
 	Runs       []pastRun   `json:"runs"` // newest first
+	// AWS is there when the config's deployment can be in AWS and could be
+	// asked about.
+	AWS *awsStatus `json:"aws,omitempty"`
 
-	zone *time.Location
+	zone   *time.Location
+	unseen string // why AWS was not asked
+	flags  string // of suggested commands that need the config
 }
 
 type goodBackup struct {
@@ -105,6 +113,12 @@ func (a *app) readStatus(ctx context.Context, st store.Store, c *runner.Config, 
 		s.Deployment, s.zone, s.Next = string(c.Name), c.Schedule.Timezone.Location(), time.Time{}
 		for _, t := range c.Schedule.Start.Next(a.now(), s.zone, 1) {
 			s.Next = t
+		}
+	}
+	if atAWS(c, a.getenv) {
+		s.flags = a.configFlag()
+		if s.AWS, err = a.readAWS(ctx, c); err != nil {
+			s.unseen = err.Error()
 		}
 	}
 	if s.Next.Before(a.now()) { // zero, or passed since that run
@@ -172,7 +186,20 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 	if !s.Next.IsZero() {
 		fmt.Fprintf(w, "Next start:          %s\n", at(s.Next))
 	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if s.AWS != nil {
+		s.AWS.print(out, s.flags)
+	}
+	if s.unseen != "" {
+		fmt.Fprintf(out, "In AWS:              not asked: %s\n", runner.OneLine(s.unseen, 400))
+	}
 	switch {
+	case len(s.Runs) == 0 && s.AWS != nil && s.AWS.missing:
+		fmt.Fprintf(w, "Next: mayfly deploy%s\n", s.flags)
+	case len(s.Runs) == 0 && s.AWS != nil:
+		fmt.Fprintf(w, "Next: mayfly start%s\n", s.flags)
 	case len(s.Runs) == 0:
 		fmt.Fprintf(w, "Next: mayfly run\n")
 	case s.Runs[0].State == "running":

@@ -63,7 +63,7 @@ Exit codes: 0 printed, 1 not uploaded, 2 bad usage or config.`,
 	}
 	f := c.Flags()
 	f.BoolVar(&o.upload, "upload", false, "put mayfly and the config into the store first")
-	f.StringVar(&o.binaries, "binaries", "", "`DIR` with mayfly-linux-amd64 and mayfly-linux-arm64 (default dist, else this program alone)")
+	f.StringVar(&o.binaries, "binaries", "", "`DIR` with mayfly-linux-amd64 and mayfly-linux-arm64 (default dist, else beside this program, else this program alone)")
 	f.StringVar(&o.binaryURL, "binary-url", "", "fetch mayfly from this https `URL`, {arch} in it being amd64 or arm64, not from the store")
 	return c
 }

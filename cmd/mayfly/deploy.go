@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"mayfly/internal/cloud"
+	"mayfly/internal/store"
+	"mayfly/runner"
+	"mayfly/stack/deploy"
+)
+
+func newDeployCmd(a *app) *cobra.Command {
+	var o deployOptions
+	var yes bool
+	c := &cobra.Command{
+		Use:   "deploy",
+		Short: "Set the deployment up in AWS, or bring it up to date",
+		Long: `Deploy makes of the config a working deployment, with CloudFormation: bucket,
+topic, role, security group, launch template, Auto Scaling group, schedule. It
+looks at everything first and changes nothing when something stands in the way;
+then it says what it will do and asks. The schedule comes into force last, when
+mayfly and the config are in the bucket and have been read back.
+
+It may be cut off anywhere and called again: it goes on. Called when nothing has
+changed, it changes nothing.
+
+A secret that a job reads from Systems Manager (ssm:) and that is not there yet
+is asked for on the terminal, or given with --secret; the value never stands in
+the command line.
+
+Credentials are found as every AWS tool finds them: environment, profile
+(AWS_PROFILE), SSO.
+
+Exit codes: 0 deployed, 1 failed, 2 bad usage or config, or something stands in
+the way (nothing was changed), 4 interrupted (the same command goes on).`,
+		Example: `  mayfly deploy
+  mayfly deploy --yes --secret ssm:/onlinebackup/github-token=env:GITHUB_TOKEN
+  AWS_PROFILE=backup mayfly deploy -c servers.yaml --binaries dist`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return interrupted(cmd.Context(), a.deploy(cmd.Context(), o, yes))
+		},
+	}
+	o.flags(c)
+	c.Flags().StringArrayVar(&o.given, "secret", nil, "put a secret into Systems Manager: `NAME=REFERENCE`, like ssm:/x/token=env:TOKEN; may be repeated")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+func (o *deployOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.binaries, "binaries", "", "`DIR` with mayfly-linux-amd64 and mayfly-linux-arm64 (default dist, else beside this program, else this program alone)")
+	f.StringArrayVar(&o.kmsKeys, "kms-key", nil, "`ARN` of a key of your own that the secrets are encrypted with; may be repeated")
+}
+
+// interrupted gives an error that came of ctx's end the code 4.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return &codeError{exitInterrupted, fmt.Errorf("interrupted: %w", err)}
+	}
+	return asFailed(err)
+}
+
+func (a *app) deploy(ctx context.Context, o deployOptions, yes bool) error {
+	s, err := a.survey(ctx, o)
+	if err != nil {
+		return err
+	}
+	changes, err := s.changes(ctx)
+	if err != nil {
+		return err
+	}
+	a.printWhat(s, changes)
+	if len(changes) > 0 || s.now == nil {
+		if err := a.confirm(yes, "Do this?"); err != nil {
+			return err
+		}
+	}
+	secrets, err := a.readSecrets(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := a.putSecrets(ctx, s, secrets); err != nil {
+		return err
+	}
+	if !s.config.Instance.OnDemand {
+		if err := a.spotRole(ctx, s); err != nil {
+			return err
+		}
+	}
+	e := a.engine(s.aws)
+	r, err := e.Deploy(ctx, deploy.Target{
+		Name: string(s.config.Name), Group: string(s.config.Name), Template: s.template,
+		Scheduled: s.options.Schedule.Start != "", NewBucket: s.newBucket,
+		Upload: func(ctx context.Context) error { return a.uploadAdmin(ctx, s.config, s.source, s.programs) },
+	})
+	if err != nil {
+		return errors.New(s.world.redactor.Redact(err.Error()))
+	}
+	return a.afterDeploy(ctx, s, r)
+}
+
+func (a *app) engine(aws services) *deploy.Engine {
+	return &deploy.Engine{Stacks: aws.stacks, Groups: aws.groups, Say: a.say, Poll: a.poll}
+}
+
+// spotRole makes the role without which a spot instance cannot be launched
+// through the API.
+func (a *app) spotRole(ctx context.Context, s *survey) error {
+	created, err := s.aws.roles.EnsureSpotRole(ctx)
+	if created {
+		a.say("Made the role with which EC2 launches spot instances.")
+	}
+	return err
+}
+
+// confirm asks. Where there is nobody to ask, --yes must be given.
+func (a *app) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	in, ok := a.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return usageError(errors.New("there is no terminal to ask on, and nothing was done: add --yes"))
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
+	line, _ := bufio.NewReader(in).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+		return usageError(errors.New("nothing was done"))
+	}
+	return nil
+}
+
+// afterDeploy sees to the mail, and says what comes next.
+func (a *app) afterDeploy(ctx context.Context, s *survey, r deploy.Result) error {
+	name := s.config.Name
+	switch {
+	case r.Created:
+		fmt.Fprintf(a.stdout, "Deployed %s in %s.\n", name, s.region)
+	case r.Changed:
+		fmt.Fprintf(a.stdout, "Updated %s in %s.\n", name, s.region)
+	default:
+		fmt.Fprintf(a.stdout, "%s in %s is up to date; nothing was changed.\n", name, s.region)
+	}
+	if err := a.mail(ctx, s); err != nil {
+		return err
+	}
+	c := s.config
+	if starts := c.Schedule.Start.Next(a.now(), c.Schedule.Timezone.Location(), 1); len(starts) > 0 {
+		fmt.Fprintf(a.stdout, "Next start: %s\n", bothTimes(starts[0]))
+	} else {
+		fmt.Fprintf(a.stdout, "No schedule: it starts when you say mayfly start%s.\n", a.configFlag())
+	}
+	fmt.Fprintf(a.stdout, "Next: mayfly start%s, for a run now; mayfly status%s, any time\n", a.configFlag(), a.configFlag())
+	return nil
+}
+
+// bothTimes is a moment in its own time zone and in UTC.
+func bothTimes(t time.Time) string {
+	s := t.Format("Mon 2 Jan 2006 15:04 MST")
+	if u := t.UTC().Format("Mon 2 Jan 2006 15:04 MST"); u != s {
+		s += " (" + t.UTC().Format("15:04") + " UTC)"
+	}
+	return s
+}
+
+// mail sees to it that somebody hears of runs: every address has a
+// subscription, what is not confirmed is said, and who has confirmed gets a
+// mail to see that it arrives, once for every change.
+func (a *app) mail(ctx context.Context, s *survey) error {
+	topic := s.topic()
+	subs, err := deploy.Subscribe(ctx, s.aws.Topics(), topic, s.options.Topic.Emails)
+	if err != nil {
+		return err
+	}
+	for _, e := range subs.Pending {
+		fmt.Fprintf(a.stdout, "NOT CONFIRMED: %s gets no report until the link in the mail \"AWS Notification - Subscription Confirmation\" has been opened%s.\n", e,
+			map[bool]string{true: "; that mail was sent again just now"}[slices.Contains(subs.Again, e) && s.now != nil])
+	}
+	if len(subs.Confirmed)+subs.Others == 0 {
+		if len(subs.Pending) > 0 {
+			fmt.Fprintf(a.stdout, "Then call mayfly deploy%s again for a test mail.\n", a.configFlag())
+		} else {
+			fmt.Fprintf(a.stdout, "NOBODY LISTENS: the topic %s has no confirmed subscription, so nobody gets a report: subscribe an address to it.\n", topic)
+		}
+		return nil
+	}
+	st, err := s.world.store(ctx)
+	if err != nil {
+		return err
+	}
+	// What the mail is about, and to whom: a new subscriber gets one, too.
+	key := "admin/mailed-" + sumOf([]byte(string(s.template)+"\n"+strings.Join(subs.Confirmed, "\n")))
+	switch _, err := st.Stat(ctx, key); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, store.ErrNotExist):
+		return err
+	}
+	if err := s.aws.Topics().Publish(ctx, topic, fmt.Sprintf("mayfly %s: deployed", s.config.Name), a.mailText(s, subs)); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "Sent a test mail to %s.\n", cmp.Or(strings.Join(subs.Confirmed, ", "), "the topic's subscribers"))
+	if _, err := st.Put(ctx, key, []byte(a.now().UTC().Format(time.RFC3339)+"\n"), ""); err != nil && !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	return nil
+}
+
+// mailText is the body of the test mail.
+func (a *app) mailText(s *survey, subs deploy.Subscribers) string {
+	c := s.config
+	var b strings.Builder
+	fmt.Fprintf(&b, "This is a test: mails of the mayfly deployment %s reach you.\n\n", c.Name)
+	fmt.Fprintf(&b, "Region:   %s, account %s\nStore:    %s\n", s.region, s.caller.Account, c.Store.URL)
+	for i, t := range c.Schedule.Start.Next(a.now(), c.Schedule.Timezone.Location(), 3) {
+		label := "Starts:  "
+		if i > 0 {
+			label = "         "
+		}
+		fmt.Fprintf(&b, "%s %s\n", label, bothTimes(t))
+	}
+	fmt.Fprintf(&b, "Ends:     %s after its start at the latest\n", runner.FormatDuration(time.Duration(c.Schedule.Deadline)))
+	if len(subs.Pending) > 0 {
+		fmt.Fprintf(&b, "\nNot confirmed yet: %s\n", strings.Join(subs.Pending, ", "))
+	}
+	b.WriteString("\nA report comes after every run. If none comes, something is wrong: mayfly status says more.\n")
+	return b.String()
+}
+
+// changes are what an update of the stack would do, worked out by
+// CloudFormation; none when there is no stack yet.
+func (s *survey) changes(ctx context.Context) ([]cloud.Change, error) {
+	if s.now == nil || deploy.InProgress(s.now.Status) || deploy.Unfinished(s.now.Status) {
+		return nil, nil
+	}
+	list, err := s.aws.stacks.Changes(ctx, s.input())
+	if err != nil {
+		return nil, asFailed(err)
+	}
+	return list, nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mayfly/internal/cloud"
+	"mayfly/runner"
+	"mayfly/stack/deploy"
+)
+
+func newDestroyCmd(a *app) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "destroy",
+		Short: "Take the deployment out of AWS again, and keep its data",
+		Long: `Destroy ends an instance that is running and deletes the deployment's stack:
+group, schedule, launch template, role, security group, topic. What it wrote
+stays: the bucket with everything in it, volumes, snapshots, and the secrets in
+Systems Manager; destroy says how each can be removed by hand.
+
+Exit codes: 0 gone, or it was not there, 1 failed, 2 bad usage or config, or
+nothing was done, 4 interrupted (the same command goes on).`,
+		Example: `  mayfly destroy
+  mayfly destroy --yes -c servers.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.loadConfig(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return interrupted(cmd.Context(), a.destroy(cmd.Context(), c, yes))
+		},
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+func (a *app) destroy(ctx context.Context, c *runner.Config, yes bool) error {
+	w := newWorld(c, a.getenv)
+	aws, err := w.services(ctx)
+	if err != nil {
+		return usageError(err)
+	}
+	who, err := aws.Caller(ctx)
+	if err != nil {
+		return usageError(err)
+	}
+	name := string(c.Name)
+	s, err := deploy.Mine(ctx, aws.stacks, name)
+	if errors.Is(err, deploy.ErrForeign) {
+		return usageError(err)
+	}
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		fmt.Fprintf(a.stdout, "There is no deployment %s in %s, account %s.\n", name, aws.Region(), who.Account)
+		return nil
+	}
+	if err := a.printGoes(ctx, aws, c, s); err != nil {
+		return err
+	}
+	if err := a.confirm(yes, "Delete this?"); err != nil {
+		return err
+	}
+	if _, err := a.engine(aws).Destroy(ctx, name, name); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s is gone from %s. Its data is where it was.\n", name, aws.Region())
+	fmt.Fprintf(a.stdout, "Next: mayfly list%s shows what there is; mayfly deploy%s sets it up again\n", a.configFlag(), a.configFlag())
+	return nil
+}
+
+// printGoes says what goes and what stays, and how to remove that.
+func (a *app) printGoes(ctx context.Context, aws services, c *runner.Config, s *cloud.Stack) error {
+	resources, err := aws.stacks.Resources(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "The deployment %s in %s:\n\nGoes\n", c.Name, aws.Region())
+	g, err := aws.groups.Describe(ctx, string(c.Name))
+	if err != nil && !errors.Is(err, cloud.ErrNotFound) {
+		return err
+	}
+	for _, i := range g.Instances {
+		fmt.Fprintf(a.stdout, "  - the instance %s (%s), and the run on it is interrupted\n", i.ID, i.State)
+	}
+	bucket, _ := c.Store.Bucket()
+	for _, r := range resources {
+		if r.Name != "" && r.Type != "AWS::S3::Bucket" && r.Type != "AWS::S3::BucketPolicy" {
+			fmt.Fprintf(a.stdout, "  - %s (%s)\n", r.Name, strings.TrimPrefix(r.Type, "AWS::"))
+		}
+	}
+	fmt.Fprintf(a.stdout, "Stays\n  the bucket %s; to delete it and every backup in it: aws s3 rb --force s3://%s (and its old versions, in the console: Empty)\n", bucket, bucket)
+	if snapshots, err := aws.ec2.Snapshots(ctx, tagKey, string(c.Name)); err != nil {
+		return err
+	} else if len(snapshots) > 0 {
+		fmt.Fprintf(a.stdout, "  %d snapshots; to delete one: aws ec2 delete-snapshot --region %s --snapshot-id %s\n", len(snapshots), aws.Region(), snapshots[0].ID)
+	}
+	for _, j := range c.Jobs {
+		for _, ref := range j.Config.Needs().Secrets {
+			if ref.Scheme == "ssm" {
+				fmt.Fprintf(a.stdout, "  the secret %s; to delete it: aws ssm delete-parameter --region %s --name %s\n", ref, aws.Region(), ref.Name)
+			}
+		}
+	}
+	fmt.Fprintln(a.stdout)
+	return nil
+}

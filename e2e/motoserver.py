@@ -1,0 +1,42 @@
+"""Starts moto_server, with two things that AWS does and moto 5.2 leaves out.
+
+Both are what CloudFormation and EC2 document; without them nothing that is
+added on a condition could be seen, and no group could launch an instance whose
+root volume has its image's size.
+"""
+import sys
+
+from moto.cloudformation import parsing
+from moto.ec2.models.elastic_block_store import EBSBackend
+from moto.server import main
+
+stack_update = parsing.ResourceMap.update
+
+
+def update(self, template, parameters=None):
+    """Resources whose condition has become true are created; and those of
+    kinds that moto cannot update are put anew."""
+    stack_update(self, template, parameters)
+    for name, resource in self._resource_json_map.items():
+        condition = resource.get("Condition")
+        if condition and self.lazy_condition_map[condition] and self._parsed_resources.get(name) is None:
+            self._parsed_resources[name] = parsing.parse_and_create_resource(
+                name, resource, self, self._account_id, self._region_name
+            )
+
+
+parsing.ResourceMap.update = update
+
+volume_create = EBSBackend.create_volume
+
+
+def create_volume(self, size=None, *args, **kwargs):
+    """A root volume whose size nobody gives has that of the image."""
+    if size is None and not kwargs.get("snapshot_id"):
+        size = 8
+    return volume_create(self, size, *args, **kwargs)
+
+
+EBSBackend.create_volume = create_volume
+
+main(sys.argv[1:])

@@ -28,8 +28,12 @@ func NewSchedule(start, zone string, deadline time.Duration, now time.Time) (Sch
 		return Schedule{}, fmt.Errorf("schedule: %w", err)
 	}
 	if after >= interval {
-		return Schedule{}, fmt.Errorf("schedule: a run may take %s and %s until its instance is ended for certain, and the next starts after %s: shorten the deadline, or start less often",
-			spell(deadline), spell(after-deadline), spell(interval))
+		instead := "shorten the deadline, or start less often"
+		if after-deadline > EndMargin+time.Minute {
+			instead += ", or leave out the time zone: with it, a run may be at work when the clocks are put forward"
+		}
+		return Schedule{}, fmt.Errorf("schedule: a run may take %s and %s until its instance is ended for certain, and the next starts after %s: %s",
+			spell(deadline), spell(after-deadline), spell(interval), instead)
 	}
 	end, err := EndCron(start, after)
 	if err != nil {
@@ -95,27 +99,22 @@ type jump struct {
 // jumps are all there are within the horizon.
 func jumps(zone *time.Location) []jump {
 	var found []jump
-	offset := func(t time.Time) time.Duration {
-		_, seconds := t.In(zone).Zone()
-		return time.Duration(seconds) * time.Second
-	}
-	end := time.Date(horizonTo, 1, 1, 0, 0, 0, 0, time.UTC)
-	for t := time.Date(horizonFrom, 1, 1, 0, 0, 0, 0, time.UTC); t.Before(end); t = t.AddDate(0, 0, 5) { // no two of them are closer
-		before, after := t, t.AddDate(0, 0, 5)
-		by := offset(after) - offset(before)
-		if by == 0 {
-			continue
+	t := time.Date(horizonFrom, 1, 1, 0, 0, 0, 0, time.UTC).In(zone)
+	for {
+		_, next := t.ZoneBounds()
+		if next.IsZero() || next.Year() >= horizonTo {
+			return found
 		}
-		for after.Sub(before) > time.Second {
-			if middle := before.Add(after.Sub(before) / 2).Truncate(time.Second); offset(middle) == offset(before) {
-				before = middle
-			} else {
-				after = middle
-			}
+		if !next.After(t) { // so on the last day of some leap years, Go 1.26
+			next = t.AddDate(0, 0, 1)
 		}
-		found = append(found, jump{after, by})
+		_, before := t.Zone()
+		_, after := next.Zone()
+		if before != after {
+			found = append(found, jump{next, time.Duration(after-before) * time.Second})
+		}
+		t = next
 	}
-	return found
 }
 
 // EndCron is the time that comes so much after every start, in the same time

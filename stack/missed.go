@@ -16,7 +16,8 @@ const settle = 10 * time.Minute
 // time of the end action that starts a small state machine. It lists the runs
 // in the store that began since the start, and whether one has reported. If
 // none has, it says so to the topic; and also when it could not look. It has
-// neither code nor anything that costs while it waits.
+// neither code nor anything that costs while it waits. While it looks, and for
+// settle before, a stack that is deleted waits for it.
 func (b builder) missedRuns() {
 	if b.Schedule.Start == "" || b.SkipMissedRuns {
 		return
@@ -28,7 +29,7 @@ func (b builder) missedRuns() {
 			object{
 				"Sid": "ListRuns", "Effect": "Allow", "Action": "s3:ListBucket",
 				"Resource":  sub("arn:${AWS::Partition}:s3:::" + b.Bucket.Name),
-				"Condition": object{"StringLike": object{"s3:prefix": b.inBucket("runs/") + "*"}},
+				"Condition": object{"StringLike": object{"s3:prefix": iam.Literal(b.inBucket("runs/")) + "*"}},
 			},
 			object{"Sid": "SendWhatWasMissed", "Effect": "Allow", "Action": "sns:Publish", "Resource": b.topicRef()},
 		)}},
@@ -152,7 +153,7 @@ func (b builder) missedRunsMachine() object {
 					"ProcessorConfig": object{"Mode": "INLINE"}, "StartAt": "Report",
 					"States": object{"Report": listing(object{
 						"Arguments": object{"Bucket": "${Bucket}", "Prefix": jsonata(`$states.input & "report.json"`), "MaxKeys": 1},
-						"Output":    jsonata("$states.result.KeyCount"), "End": true,
+						"Output":    jsonata("$count($states.result.Contents)"), "End": true,
 					})},
 				},
 				"Output": jsonata(`{"runs": $states.input.runs, "reports": $sum($states.result)}`),

@@ -135,6 +135,7 @@ func TestNewSchedule(t *testing.T) {
 		{"0 1 * * *", "Australia/Lord_Howe", 4 * time.Hour, "45 5 * * *"},
 		{"0 17 * * *", "", 24 * time.Hour, "a run may take 24h and 15m until its instance is ended for certain, and the next starts after 24h: shorten the deadline, or start less often"},
 		{"0 * * * *", "", 45 * time.Minute, "shorten the deadline"},
+		{"30 * * * *", "Europe/Berlin", 30 * time.Minute, "30m and 1h15m until its instance is ended for certain, and the next starts after 1h: shorten the deadline, or start less often, or leave out the time zone"},
 		{"0 * * * *", "", 44 * time.Minute, "59 * * * *"},
 		{"0 17 * * *", "", 0, "a run needs a deadline"},
 		{"0 23 28 * *", "", 2 * time.Hour, "start earlier in the day"},

@@ -3,8 +3,6 @@ package stack
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"math/rand"
 	"regexp"
 	"slices"
 	"strings"
@@ -278,47 +276,5 @@ func checkTopic(t *testing.T, o Options, p parsed) {
 	}
 	if want := []string{"budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"}; !slices.Equal(services, want) {
 		t.Errorf("the topic admits %q, want %q", services, want)
-	}
-}
-
-// With all the user data and all the policy there can be, a template for both
-// architectures is small enough for a request.
-func TestSize(t *testing.T) {
-	t.Parallel()
-	o := kinds()["architectures"]
-	random := rand.New(rand.NewSource(1))
-	o.Instance.Types = o.Instance.Types[:2] // of both architectures
-	o.Instance.UserData = make([]byte, maxUserData)
-	random.Read(o.Instance.UserData)
-	o.Name = strings.Repeat("n", 32)
-	o.Bucket.Prefix = strings.Repeat("p", 100)
-	o.RecycleBin = 20
-	o.Schedule = Schedule{Start: "0 1 1,15 * MON", End: "15 5 1,15 * MON", Zone: "UTC", Deadline: o.Schedule.Deadline * 2}
-	var statements []string
-	for n := 0; len(strings.Join(statements, ",")) < 9900; n++ {
-		statements = append(statements, fmt.Sprintf(`{"Sid":"Statement%d","Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::bucket/%d/*"}`, n, n))
-	}
-	o.Role.Policy = []byte(`{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`)
-	b := render(t, o)
-	t.Logf("%d bytes", len(b))
-	if len(b) >= MaxTemplate {
-		t.Errorf("%d bytes", len(b))
-	}
-	o.Role.Policy = []byte(`{"Version":"2012-10-17","Statement":[` + strings.Join(slices.Repeat(statements, 2), ",") + `]}`)
-	if _, err := Template(o); err == nil || !strings.Contains(err.Error(), "split the jobs into two deployments") {
-		t.Errorf("too large: %v", err)
-	}
-}
-
-func TestLaunchTemplates(t *testing.T) {
-	t.Parallel()
-	p := parse(t, render(t, kinds()["architectures"]))
-	outputs := map[string]string{}
-	for name := range p.Outputs {
-		outputs[name] = "lt-0"
-	}
-	got := LaunchTemplates(outputs)
-	if want := []string{"LaunchTemplateArm64", "LaunchTemplateArm64Steady", "LaunchTemplateX86", "LaunchTemplateX86Steady"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

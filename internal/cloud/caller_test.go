@@ -1,7 +1,9 @@
 package cloud_test
 
 import (
+	"crypto/sha1"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,7 +27,7 @@ func TestCaller(t *testing.T) {
 
 const profiles = `[default]
 region = eu-west-1
-[profile expired-sso]
+[profile no-sso-yet]
 region = eu-west-1
 sso_session = company
 sso_account_id = 123456789012
@@ -39,6 +41,17 @@ sso_role_name = admin
 [sso-session company]
 sso_start_url = https://company.awsapps.com/start
 sso_region = eu-west-1
+[profile ended-sso]
+region = eu-west-1
+sso_session = ended
+sso_account_id = 123456789012
+sso_role_name = admin
+[sso-session ended]
+sso_start_url = https://company.awsapps.com/start
+sso_region = eu-west-1
+[profile console]
+region = eu-west-1
+login_session = arn:aws:iam::123456789012:user/me
 [profile mfa]
 region = eu-west-1
 role_arn = arn:aws:iam::123456789012:role/admin
@@ -70,6 +83,14 @@ func TestNoCredentialsOnALaptop(t *testing.T) {
 	if err := os.WriteFile(config, []byte(profiles), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	cache := filepath.Join(home, ".aws", "sso", "cache")
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ended := `{"accessToken": "a", "expiresAt": "2020-01-01T00:00:00Z", "startUrl": "https://company.awsapps.com/start", "region": "eu-west-1"}`
+	if err := os.WriteFile(filepath.Join(cache, fmt.Sprintf("%x.json", sha1.Sum([]byte("ended")))), []byte(ended), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("HOME", home)
 	t.Setenv("AWS_CONFIG_FILE", config)
 	s, err := awstest.New()
@@ -89,15 +110,17 @@ func TestNoCredentialsOnALaptop(t *testing.T) {
 		noCred bool // it is an ErrNoCredentials
 		want   []string
 	}{
-		"none at all":     {noCred: true, want: []string{"no AWS credentials were found: " + login}},
-		"expired SSO":     {env: map[string]string{"AWS_PROFILE": "expired-sso"}, noCred: true, want: []string{"access portal has expired, or there was none", "aws sso login"}},
-		"old SSO profile": {env: map[string]string{"AWS_PROFILE": "old-sso"}, noCred: true, want: []string{"access portal has expired, or there was none", "aws sso login"}},
-		"wrong profile":   {env: map[string]string{"AWS_PROFILE": "nope"}, want: []string{"load the AWS configuration: ", "nope", "check AWS_PROFILE and ~/.aws/config"}},
-		"MFA":             {env: map[string]string{"AWS_PROFILE": "mfa"}, want: []string{"MFA", "aws sts get-session-token"}},
+		"none at all":      {noCred: true, want: []string{"no AWS credentials were found: " + login}},
+		"ended SSO":        {env: map[string]string{"AWS_PROFILE": "ended-sso"}, noCred: true, want: []string{"(cached SSO token is expired, or not present, and cannot be refreshed)", "aws sso login, with --profile"}},
+		"no console login": {env: map[string]string{"AWS_PROFILE": "console"}, noCred: true, want: []string{"login of the AWS console has expired, or there was none", "please reauthenticate", "aws login, with --profile"}},
+		"no SSO yet":       {env: map[string]string{"AWS_PROFILE": "no-sso-yet"}, noCred: true, want: []string{"access portal has expired, or there was none", "aws sso login"}},
+		"old SSO profile":  {env: map[string]string{"AWS_PROFILE": "old-sso"}, noCred: true, want: []string{"access portal has expired, or there was none", "aws sso login"}},
+		"wrong profile":    {env: map[string]string{"AWS_PROFILE": "nope"}, want: []string{"load the AWS configuration: ", "nope", "check AWS_PROFILE and ~/.aws/config"}},
+		"MFA":              {env: map[string]string{"AWS_PROFILE": "mfa"}, noCred: true, want: []string{"MFA", "aws sts get-session-token"}},
 		"credential process": {env: map[string]string{"AWS_PROFILE": "process"}, noCred: true,
 			want: []string{"the profile's credential_process gave no credentials", "run it by hand"}},
 		"role that may not be assumed": {env: map[string]string{"AWS_PROFILE": "denied-role", "AWS_ENDPOINT_URL_STS": refuses.URL},
-			want: []string{"cannot be assumed", "source_profile"}},
+			want: []string{"the profile's role cannot be assumed (AccessDenied: User: me is not authorized to perform: sts:AssumeRole)", "source_profile"}},
 		"no region":     {env: map[string]string{"AWS_PROFILE": "no-region", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}, want: []string{"no AWS region is known: set region in the config, or AWS_REGION"}},
 		"wrong region":  {env: map[string]string{"AWS_PROFILE": "nowhere"}, want: []string{"sts.eu-wset-1.amazonaws.com cannot be resolved: check region and network"}},
 		"expired token": {env: s.Env(), fault: &awstest.Fault{Status: 403, Code: "ExpiredToken", Text: "The security token included in the request is expired"}, want: []string{"the AWS credentials have expired", "log in again"}},

@@ -153,6 +153,9 @@ func (c *Cloud) newRetryer() aws.Retryer {
 			o.MaxAttempts = attempts
 			o.MaxBackoff = c.o.MaxBackoff
 			o.RateLimiter = ratelimit.None
+			// SNS's own word for it, which the SDK does not take for a throttle.
+			// Source: ThrottledException in the SNS API's model.
+			o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"Throttled": {}}})
 		}),
 		renew: func() bool { return c.role != nil && c.role.renew() },
 	}

@@ -61,6 +61,9 @@ func briefly(said string) string {
 	if _, inner, ok := strings.Cut(said, "api error "); ok {
 		return inner
 	}
+	if i := strings.Index(said, "cached SSO token is"); i >= 0 {
+		return said[i:] // it has commas
+	}
 	parts := strings.Split(said, ", ")
 	return strings.Join(parts[max(0, len(parts)-2):], ", ")
 }

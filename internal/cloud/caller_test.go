@@ -25,6 +25,21 @@ func TestCaller(t *testing.T) {
 	}
 }
 
+// Asking who one is needs no permission: a refusal is one of the credentials.
+func TestCallerRefused(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(srv.Close)
+	s, _ := newStub(t)
+	env := s.env()
+	env["AWS_ENDPOINT_URL"] = srv.URL
+	_, err := load(t, env).Caller(t.Context())
+	saysAll(t, err, "the credentials are not accepted (HTTP status 403, without a reason): check AWS_PROFILE")
+	if errors.Is(err, cloud.ErrDenied) {
+		t.Errorf("%v is an ErrDenied", err)
+	}
+}
+
 const profiles = `[default]
 region = eu-west-1
 [profile no-sso-yet]

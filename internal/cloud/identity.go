@@ -30,8 +30,12 @@ func (c *Cloud) Caller(ctx context.Context) (Caller, error) {
 	if err == nil || region == "" {
 		return who, err
 	}
+	refused := forbidden(err)
 	err = explainSetup(err, identityAction, ofCredentials)
 	e, _ := errors.AsType[*actionError](err)
+	if refused && e != nil { // it needs no permission that could be missing
+		e.kind, e.reason, e.fix = nil, "the credentials are not accepted (HTTP status 403, without a reason)", "check AWS_PROFILE, the access key, and the endpoint"
+	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok && e != nil && api.ErrorCode() == "InvalidClientTokenId" {
 		// What a region that the account has not enabled answers, too.
 		// https://docs.aws.amazon.com/general/latest/gr/rande-manage.html

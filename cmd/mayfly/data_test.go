@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -71,4 +72,27 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	b[len(b)/2] ^= 4
 	ts.Check(os.WriteFile(file, b, 0o600))
+}
+
+// again runs once more, a week later, against what history has left: again DIR.
+// What the run prints is the output.
+func again(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: again DIR")
+	}
+	hub := githubtest.New(githubtest.Options{Dir: ts.MkAbs(args[0] + "-sources"), Login: "octo"})
+	url, err := hub.Listen()
+	ts.Check(err)
+	defer hub.Close()
+	config := ts.MkAbs(args[0] + ".yaml")
+	text := regexp.MustCompile(`url: "[^"]*"`).ReplaceAllLiteralString(ts.ReadFile(config), fmt.Sprintf("url: %q", url))
+	ts.Check(os.WriteFile(config, []byte(text), 0o644))
+	a := &app{
+		stdin: strings.NewReader(""), stdout: ts.Stdout(), stderr: ts.Stderr(), hostname: "vm",
+		getenv: func(name string) string { return map[string]string{"GOMEMLIMIT": "off"}[name] },
+		now:    func() time.Time { return scriptNow },
+	}
+	if code := a.main(context.Background(), []string{"run", "--quiet", "-c", config}); code != 0 {
+		ts.Fatalf("exit code %d", code)
+	}
 }

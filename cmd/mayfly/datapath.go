@@ -82,7 +82,7 @@ func parseAt(s string, now time.Time, zone *time.Location) (time.Time, error) {
 
 // moment is a time as a person reads it.
 func moment(t time.Time, zone *time.Location) string {
-	return t.In(zone).Format("Mon 2 Jan 2006 15:04 MST")
+	return t.In(zone).Format("Mon 2 Jan 2006 15:04:05 MST")
 }
 
 // unbound lets the program take the memory that it needs: what bounds a run on

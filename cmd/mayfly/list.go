@@ -93,8 +93,13 @@ func (l *lister) table(all []archive.Repository) error {
 	points, size, gaps := 0, int64(0), 0
 	for _, r := range all {
 		note := ""
-		if r.Gap {
+		switch {
+		case r.Damaged:
+			note = "\tdamaged"
+		case r.Gap:
 			note = "\ta segment is missing"
+		}
+		if note != "" {
 			gaps++
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s%s\n", r.Path(), r.Points, day(r.Oldest), day(r.Newest), runner.FormatSize(r.Size), note)
@@ -117,7 +122,7 @@ func day(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.Local().Format("2006-01-02 15:04")
+	return t.Local().Format("2006-01-02 15:04 MST")
 }
 
 // one shows the points in time of one repository.
@@ -131,18 +136,26 @@ func (l *lister) one(ctx context.Context, r archive.Repository) error {
 	}
 	w := tabwriter.NewWriter(l.app.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "AS OF\tKIND\tSIZE\tREFS\tWIKI\tRUN\n")
+	marked := ""
 	for _, p := range ps {
+		note := ""
+		if p.Marked {
+			note, marked = "\tdamaged", p.MarkKey()
+		}
 		wiki := "-"
 		if p.Has(archive.Wiki) {
 			wiki = "yes"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", moment(p.At, time.Local), p.Manifest.Kind, runner.FormatSize(p.Object.Size), p.Manifest.Parts.Repo.Refs, wiki, runner.OneLine(p.Manifest.Run, 80))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s%s\n", moment(p.At, time.Local), p.Manifest.Kind, runner.FormatSize(p.Object.Size), p.Manifest.Parts.Repo.Refs, wiki, runner.OneLine(p.Manifest.Run, 80), note)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	if damage != nil {
 		return fmt.Errorf("and more that cannot be read: %w: mayfly verify %s%s", damage, r.Path(), l.flags)
+	}
+	if marked != "" {
+		fmt.Fprintf(l.app.stdout, "\ndamaged: mayfly verify found damage in the folder of these archives, and says what in %s; the points from before it may be whole\n", l.st.URL(marked))
 	}
 	first := ps[0].At.UTC().Format(time.RFC3339)
 	fmt.Fprintf(l.app.stdout, "\nNext: mayfly restore %s --at %s%s\n", r.Path(), first, l.flags)
@@ -167,12 +180,13 @@ type repositoryJSON struct {
 	Newest     time.Time `json:"newest,omitzero"`
 	Size       int64     `json:"size_bytes"`
 	Gap        bool      `json:"segment_missing,omitempty"`
+	Damaged    bool      `json:"damaged,omitempty"` // verify has marked some of it
 }
 
 func repositoriesJSON(all []archive.Repository) []repositoryJSON {
 	list := make([]repositoryJSON, 0, len(all))
 	for _, r := range all {
-		list = append(list, repositoryJSON{r.Path(), r.Points, r.Oldest, r.Newest, r.Size, r.Gap})
+		list = append(list, repositoryJSON{r.Path(), r.Points, r.Oldest, r.Newest, r.Size, r.Gap, r.Damaged})
 	}
 	return list
 }
@@ -185,12 +199,14 @@ type pointJSON struct {
 	Wiki bool      `json:"wiki"`
 	Run  string    `json:"run"`
 	Key  string    `json:"key"` // of the segment in the store
+	// Damaged says that verify has marked the folder it is in.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 func pointsJSON(r archive.Repository, ps []archive.Point) any {
 	list := make([]pointJSON, 0, len(ps))
 	for _, p := range ps {
-		list = append(list, pointJSON{p.At.UTC(), p.Manifest.Kind, p.Object.Size, p.Manifest.Parts.Repo.Refs, p.Has(archive.Wiki), p.Manifest.Run, p.Key})
+		list = append(list, pointJSON{p.At.UTC(), p.Manifest.Kind, p.Object.Size, p.Manifest.Parts.Repo.Refs, p.Has(archive.Wiki), p.Manifest.Run, p.Key, p.Marked})
 	}
 	return struct {
 		Repository string      `json:"repository"`

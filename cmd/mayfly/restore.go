@@ -136,6 +136,8 @@ type restoring struct {
 	at    time.Time
 	git   string // path of git, "" without one
 	flags string
+	// indexes are those read so far, by prefix.
+	indexes map[string]*archive.Index
 }
 
 // A wanted is one repository, or wiki, to restore.
@@ -163,10 +165,11 @@ func (r *restoring) one(ctx context.Context, j wanted, dir string) error {
 	if dir == "" && r.o.pushTo == "" {
 		dir = j.folder(r.o.checkout)
 	}
-	p, err := archive.PointAt(ctx, r.st, j.prefix, j.owner, j.name, r.at)
+	p, err := r.point(ctx, j)
 	if err != nil {
 		return fmt.Errorf("restore %s: %w: mayfly list %s%s shows what there is", j.path(), err, j.path(), r.flags)
 	}
+	r.warn(j, p)
 	refs, err := r.restore(ctx, j, p, dir)
 	if err != nil {
 		return fmt.Errorf("restore %s as of %s: %w", j.path(), moment(p.At, time.Local), err)

@@ -61,15 +61,17 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 
 // both restores a repository and its wiki, if it has one.
 func (r *restoring) both(ctx context.Context, repo archive.Repository, below string) error {
-	p, err := archive.PointAt(ctx, r.st, repo.Prefix, repo.Owner, repo.Name, r.at)
+	j := wanted{repo.Prefix, repo.Owner, repo.Name, archive.Repo}
+	p, err := r.point(ctx, j)
 	if err != nil {
 		return err
 	}
+	r.warn(j, p)
 	for _, part := range []archive.Part{archive.Repo, archive.Wiki} {
 		if !p.Has(part) {
 			continue
 		}
-		j := wanted{repo.Prefix, repo.Owner, repo.Name, part}
+		j.part = part
 		if _, err := r.restore(ctx, j, p, filepath.Join(below, j.folder(r.o.checkout))); err != nil {
 			return err
 		}

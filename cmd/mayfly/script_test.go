@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"again":   again,
 			"exit":    exitCode,
 			"expand":  expand,
 			"history": history,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -36,13 +35,18 @@ func newVerifyCmd(a *app) *cobra.Command {
 		Short: "Check every byte of the archives in the store",
 		Long: `Verify reads every archive to its end: structure, checksums, every object in
 every pack inflated and counted, the refs and their digests, and that each
-increment belongs to the archive before it. It changes nothing.
+increment belongs to the archive before it. What earlier runs recorded and is
+gone is named, too.
+
+Archives that are damaged are marked: a small DAMAGED.txt beside them, which is
+all that verify writes. No run goes on from marked archives; the next one that
+backs the repository up writes a full archive.
 
 With --deep it also rebuilds each repository, one after the other, in a work
 folder of at most --room: every object is named by its content, and everything
 is walked that the refs of any point in time need. That is what a restore does.
 
-Exit codes: 0 all is whole, 1 damage was found or something could not be
+Exit codes: 0 all is whole, 1 something is damaged, missing or could not be
 checked, 2 bad usage or config, 4 interrupted.`,
 		Example: `  mayfly verify
   mayfly verify github/octocat/hello-world --deep
@@ -79,12 +83,12 @@ func (a *app) verify(ctx context.Context, o verifyOptions, path string) error {
 			return bad(fmt.Errorf("--work %s: not a folder: make it, or name another", o.work))
 		}
 	}
-	st, _, err := a.pastStore(ctx, o.store)
+	st, config, err := a.pastStore(ctx, o.store)
 	if err != nil {
 		return err
 	}
 	a.unbound()
-	v := &verifier{app: a, o: o, st: st, room: room, flags: a.storeFlags(o.store)}
+	v := &verifier{app: a, o: o, st: st, room: room, flags: a.storeFlags(o.store), hand: byHand(config)}
 	if o.deep {
 		v.git = rebuild.FindGit(ctx)
 	}
@@ -103,27 +107,19 @@ type verifier struct {
 	room  int64
 	git   string
 	flags string
+	hand  hand
 
 	mu    sync.Mutex
-	found []verifiedJSON
-	bad   int
-}
-
-// A verifiedJSON is how one repository came out.
-type verifiedJSON struct {
-	Repository string   `json:"repository"`
-	Segments   int      `json:"segments"`
-	Size       int64    `json:"size_bytes"`
-	Whole      bool     `json:"whole"`
-	Problems   []string `json:"problems,omitempty"`
+	found []verified
 }
 
 func (v *verifier) run(ctx context.Context, path string) error {
-	all, err := archive.Repositories(ctx, v.st, path)
+	all, prefixes, err := archive.Catalog(ctx, v.st, path)
 	if err != nil {
 		return err
 	}
-	if len(all) == 0 {
+	indexes, gone := v.recorded(ctx, path, prefixes, all)
+	if len(all)+len(gone) == 0 {
 		return nothingThere(v.st, path, v.flags)
 	}
 	var size int64
@@ -141,12 +137,12 @@ func (v *verifier) run(ctx context.Context, path string) error {
 	if v.o.deep {
 		group.SetLimit(1)
 	}
-	for _, r := range all {
+	for _, r := range append(all, gone...) {
 		if ctx.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			v.one(ctx, r, t)
+			v.one(ctx, r, indexes[r.Prefix], t)
 			return nil
 		})
 	}
@@ -158,33 +154,62 @@ func (v *verifier) run(ctx context.Context, path string) error {
 	return v.report(segments)
 }
 
+// recorded reads the indexes, and returns the repositories that one of them
+// has a record of, that path asks for, and that are not listed. An index that
+// cannot be read knows nothing.
+func (v *verifier) recorded(ctx context.Context, path string, prefixes []string, all []archive.Repository) (map[string]*archive.Index, []archive.Repository) {
+	listed := make(map[string]bool, len(all))
+	for _, r := range all {
+		listed[r.Path()] = true
+	}
+	indexes := make(map[string]*archive.Index, len(prefixes))
+	var gone []archive.Repository
+	for _, prefix := range prefixes {
+		x, _ := archive.ReadIndex(ctx, v.st, prefix)
+		indexes[prefix] = x
+		for _, name := range x.Names() {
+			r := archive.Repository{Prefix: prefix}
+			r.Owner, r.Name, _ = strings.Cut(name, "/")
+			p := r.Path()
+			if !listed[p] && (path == "" || p == path || strings.HasPrefix(p, path+"/")) {
+				gone = append(gone, r)
+			}
+		}
+	}
+	return indexes, gone
+}
+
 // one checks one repository.
-func (v *verifier) one(ctx context.Context, r archive.Repository, t *transfer) {
-	var deep func(archive.Part, int64) (archive.Builder, func(), error)
+func (v *verifier) one(ctx context.Context, r archive.Repository, x *archive.Index, t *transfer) {
+	var deep archive.Deep
 	if v.o.deep {
 		deep = func(_ archive.Part, packs int64) (archive.Builder, func(), error) { return v.workFolder(ctx, packs) }
 	}
-	err := archive.Verify(ctx, v.st, r, deep, t.add)
+	chains, missing, err := archive.Verify(ctx, v.st, r, x, deep, t.add)
 	if ctx.Err() != nil {
 		return
 	}
-	res := verifiedJSON{Repository: r.Path(), Segments: r.Points, Size: r.Size, Whole: err == nil}
+	res := verified{verifiedJSON: verifiedJSON{Repository: r.Path(), Segments: r.Points, Size: r.Size}}
 	if err != nil {
-		res.Problems = strings.Split(err.Error(), "\n")
+		res.unchecked(err)
 	}
+	for i, c := range chains {
+		v.chain(ctx, &res, c, chains[i+1:])
+	}
+	if missing != nil {
+		res.lacks(*missing)
+	}
+	res.Whole = !res.Damaged && !res.Missing && !res.NotChecked
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.found = append(v.found, res)
-	if err != nil {
-		v.bad++
-	}
 	if v.o.json {
 		return
 	}
-	for _, p := range res.Problems {
-		fmt.Fprintf(v.app.stdout, "%s: %s\n", r.Path(), runner.OneLine(p, 1000))
+	for _, line := range append(res.Problems, res.Advice...) {
+		fmt.Fprintf(v.app.stdout, "%s: %s\n", r.Path(), runner.OneLine(line, 1000))
 	}
-	if err == nil && v.app.debug {
+	if res.Whole && v.app.debug {
 		fmt.Fprintf(v.app.stdout, "%s: whole\n", r.Path())
 	}
 }
@@ -206,35 +231,6 @@ func (v *verifier) workFolder(ctx context.Context, packs int64) (archive.Builder
 		return nil, nil, err
 	}
 	return repo, done, nil
-}
-
-func (v *verifier) report(segments int) error {
-	if v.o.json {
-		enc := json.NewEncoder(v.app.stdout)
-		enc.SetIndent("", "  ")
-		err := enc.Encode(struct {
-			Store        string         `json:"store"`
-			Deep         bool           `json:"deep"`
-			Repositories []verifiedJSON `json:"repositories"`
-		}{v.st.URL(""), v.o.deep, v.found})
-		if err == nil && v.bad > 0 {
-			err = &codeError{code: exitFailed}
-		}
-		return err
-	}
-	how := "every byte of them is as it was written"
-	if v.o.deep {
-		how = "every byte of them is as it was written, and everything that the refs of any point in time need is there"
-	}
-	whole := len(v.found) - v.bad
-	fmt.Fprintf(v.app.stdout, "%s of %s checked: ", runner.FormatCount(segments, "archives"), runner.FormatCount(len(v.found), "repositories"))
-	if v.bad == 0 {
-		fmt.Fprintf(v.app.stdout, "%s.\n", how)
-		return nil
-	}
-	fmt.Fprintf(v.app.stdout, "%d whole, %d damaged or not checked.\n", whole, v.bad)
-	fmt.Fprintf(v.app.stdout, "The next run writes a full archive of what is damaged. Earlier points in time may be whole: mayfly list PREFIX/OWNER/NAME%s\n", v.flags)
-	return &codeError{code: exitFailed}
 }
 
 // parseSize reads a size like 50GB; powers of 1000.

@@ -48,14 +48,14 @@ func packFor(t testing.TB, dir string, wants, haves []plumbing.Hash) func(io.Wri
 // none.
 func open(t testing.TB, st store.Store) *Chain {
 	t.Helper()
-	lists, err := Chains(t.Context(), st, "github", "acme", "site")
+	lists, err := Chains(t.Context(), st, "github", "acme", "site", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(lists) == 0 {
 		return nil
 	}
-	c, err := OpenChain(t.Context(), st, "github", lists[len(lists)-1])
+	c, err := OpenChain(t.Context(), st, "github", lists[len(lists)-1].Objects)
 	if err == nil {
 		err = c.Replay(t.Context())
 	}
@@ -244,7 +244,7 @@ func TestChain(t *testing.T) {
 			continue
 		}
 		hand := byHand(t, st, p.seg)
-		at, err := PointAt(t.Context(), st, "github", "acme", "site", created.AddDate(0, 0, i).Add(time.Hour))
+		at, err := PointAt(t.Context(), st, "github", "acme", "site", created.AddDate(0, 0, i).Add(time.Hour), nil)
 		if err != nil || at.Key != p.seg.Key {
 			t.Fatalf("point %d is %s, %v", i, at.Key, err)
 		}
@@ -269,8 +269,14 @@ func TestChain(t *testing.T) {
 	}
 	r := Repository{Prefix: "github", Owner: "acme", Name: "site"}
 	deep := func(Part, int64) (Builder, func(), error) { return newGitBuilder(t), func() {}, nil }
-	if err := Verify(t.Context(), st, r, deep, nil); err != nil {
-		t.Errorf("verify: %v", err)
+	checked, missing, err := Verify(t.Context(), st, r, nil, deep, nil)
+	if err != nil || len(checked) == 0 || missing != nil {
+		t.Errorf("verify: %v, %v", checked, err)
+	}
+	for _, k := range checked {
+		if len(k.Problems) > 0 || k.Good != k.Segments {
+			t.Errorf("verify: %+v", k)
+		}
 	}
 	list, err := Repositories(t.Context(), st, "github/acme")
 	if err != nil || len(list) != 1 || list[0].Points != len(points) || list[0].Path() != "github/acme/site" || !list[0].Oldest.Equal(created) || list[0].Gap {

@@ -22,19 +22,19 @@ import (
 
 // index.json says of each repository's newest chain what it held after its
 // last segment, so that a run that finds nothing changed need not read any
-// segment. It is a cache: every entry is bound by its print to the segments
-// that it was made of, and an entry that does not fit what is listed now is
-// made anew from the segments. One entry a line, the checksum of all bytes
-// before it in the last:
+// segment, and that segments which have changed or gone since are noticed. It
+// is a cache: every entry is bound by its print to the segments that it was
+// made of, and what is not in it is found in the segments. One entry a line,
+// the checksum of all bytes before it in the last:
 //
-//	{"format":1,"repositories":[
-//	{"repository":"octocat/hello-world","host":"github.com","id":1296269,"segments":"5f1c…","digest":"sha256:…","checked":"2026-11-20T17:04:12Z"},
+//	{"format":2,"repositories":[
+//	{"repository":"octocat/hello-world","host":"github.com","id":1296269,"chain":"20261120T170412Z","segments":3,"print":"5f1c…","digest":"sha256:…","checked":"2026-11-20T17:04:12Z"},
 //	{"repository":…}
 //	],"sha256":"…"}
 const (
 	indexName   = "index.json"
-	indexHead   = `{"format":1,"repositories":[` + "\n"
-	indexFormat = 1
+	indexHead   = `{"format":2,"repositories":[` + "\n"
+	indexFormat = 2
 	indexLine   = 2 << 10   // bytes that a line may have
 	indexMax    = 512 << 20 // bytes that all of it may have
 )
@@ -44,10 +44,14 @@ func IndexKey(prefix string) string { return below(prefix) + indexName }
 
 // A Summary is what the index knows of one chain.
 type Summary struct {
-	Host   string
-	ID     int64
-	Print  Print  // of the segments that it is about
-	Digest string // of the state after the last of them
+	Host string
+	ID   int64
+	// Chain is the stamp of the chain, Segments how many of its segments it
+	// is about, from the first on, and Print theirs.
+	Chain    time.Time
+	Segments int
+	Print    Print
+	Digest   string // of the state after the last of them
 	// Checked is when the repository was last found to be in that state.
 	Checked time.Time
 }
@@ -67,9 +71,11 @@ type Index struct {
 type summary struct {
 	host    unique.Handle[string]
 	id      int64
+	chain   int64 // seconds since 1970
+	checked int64 // likewise
+	count   int32
 	print   Print
 	digest  [sha256.Size]byte
-	checked int64 // seconds since 1970
 }
 
 // ReadIndex reads the index. It always returns one to work with: an error says
@@ -97,10 +103,14 @@ type indexEntry struct {
 	Repository string    `json:"repository"`
 	Host       string    `json:"host"`
 	ID         int64     `json:"id"`
-	Segments   string    `json:"segments"`
+	Chain      string    `json:"chain"`
+	Segments   int32     `json:"segments"`
+	Print      string    `json:"print"`
 	Digest     string    `json:"digest"`
 	Checked    time.Time `json:"checked"`
 }
+
+var errOlder = errors.New("an older mayfly wrote it, and it is made anew")
 
 func parseIndex(r io.Reader) (map[string]summary, error) {
 	in := bufio.NewReaderSize(r, indexLine)
@@ -108,8 +118,12 @@ func parseIndex(r io.Reader) (map[string]summary, error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil || string(line) != indexHead {
 		var v struct{ Format int }
-		if d := json.NewDecoder(bytes.NewReader(append(bytes.TrimRight(line, "[\n"), "[]}"...))); d.Decode(&v) == nil && v.Format > indexFormat {
+		d := json.NewDecoder(bytes.NewReader(append(bytes.TrimRight(line, "[\n"), "[]}"...)))
+		switch err := d.Decode(&v); {
+		case err == nil && v.Format > indexFormat:
 			return nil, fmt.Errorf("%w: format %d", ErrNewer, v.Format)
+		case err == nil && v.Format > 0 && v.Format < indexFormat:
+			return nil, fmt.Errorf("%w: format %d", errOlder, v.Format)
 		}
 		return nil, damage("it does not begin like an index")
 	}
@@ -146,8 +160,10 @@ func parseEntry(line []byte) (string, summary, error) {
 	e := summary{host: unique.Make(j.Host), id: j.ID, checked: j.Checked.Unix()}
 	owner, name, _ := strings.Cut(j.Repository, "/")
 	hexDigest, ok := strings.CutPrefix(j.Digest, "sha256:")
-	if !ok || CheckName(owner, name) != nil || j.ID <= 0 || j.Host == "" ||
-		!fromHex(e.print[:], j.Segments) || !fromHex(e.digest[:], hexDigest) {
+	chain, err := time.Parse(stampLayout, j.Chain)
+	e.chain, e.count = chain.Unix(), j.Segments
+	if !ok || err != nil || CheckName(owner, name) != nil || j.ID <= 0 || j.Host == "" || j.Segments < 1 ||
+		!fromHex(e.print[:], j.Print) || !fromHex(e.digest[:], hexDigest) {
 		return "", summary{}, errors.New("an entry is not one of ours")
 	}
 	return j.Repository, e, nil
@@ -163,26 +179,41 @@ func fromHex(to []byte, s string) bool {
 
 func indexEnd(sum []byte) string { return `],"sha256":"` + hex.EncodeToString(sum) + "\"}\n" }
 
-// Find returns the entry of a repository if it is of this chain.
-func (x *Index) Find(repository string, print Print) (Summary, bool) {
+// Find returns the entry of a repository if it is of this chain, and of all of
+// it.
+func (x *Index) Find(repository string, l Listed) (Summary, bool) {
 	e, ok := x.Get(repository)
-	return e, ok && e.Print == print
+	return e, ok && e.Chain.Equal(l.Full) && e.Segments == l.Segments && e.Print == l.Print
 }
 
-// Get returns the entry of a repository, whatever it is of.
+// Get returns the entry of a repository, whatever it is of. A nil index has
+// none.
 func (x *Index) Get(repository string) (Summary, bool) {
+	if x == nil {
+		return Summary{}, false
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e, ok := x.entries[repository]
 	if !ok {
 		return Summary{}, false
 	}
-	return Summary{e.host.Value(), e.id, e.print, digest(e.digest[:]), time.Unix(e.checked, 0).UTC()}, true
+	return e.full(), true
+}
+
+func (e summary) full() Summary {
+	return Summary{
+		Host: e.host.Value(), ID: e.id, Chain: time.Unix(e.chain, 0).UTC(), Segments: int(e.count), Print: e.print,
+		Digest: digest(e.digest[:]), Checked: time.Unix(e.checked, 0).UTC(),
+	}
 }
 
 // Set remembers a repository. An entry whose digest is not one is ignored.
 func (x *Index) Set(repository string, e Summary) {
-	in := summary{host: unique.Make(e.Host), id: e.ID, print: e.Print, checked: e.Checked.Unix()}
+	in := summary{
+		host: unique.Make(e.Host), id: e.ID, chain: e.Chain.Unix(), count: int32(e.Segments), print: e.Print,
+		checked: e.Checked.Unix(),
+	}
 	if !fromHex(in.digest[:], strings.TrimPrefix(e.Digest, "sha256:")) {
 		return
 	}
@@ -227,7 +258,7 @@ func (x *Index) Save(ctx context.Context) error {
 
 func (x *Index) text() []byte {
 	var b bytes.Buffer
-	b.Grow(len(indexHead) + 280*len(x.entries))
+	b.Grow(len(indexHead) + 330*len(x.entries))
 	b.WriteString(indexHead)
 	for i, name := range slices.Sorted(maps.Keys(x.entries)) {
 		e := x.entries[name]
@@ -235,7 +266,8 @@ func (x *Index) text() []byte {
 			b.Truncate(b.Len() - 1)
 			b.WriteString(",\n")
 		}
-		line, _ := json.Marshal(indexEntry{name, e.host.Value(), e.id, e.print.String(), digest(e.digest[:]), time.Unix(e.checked, 0).UTC()}) // strings and a number: cannot fail
+		f := e.full()
+		line, _ := json.Marshal(indexEntry{name, f.Host, f.ID, f.Chain.Format(stampLayout), e.count, f.Print.String(), f.Digest, f.Checked}) // strings and numbers: cannot fail
 		b.Write(line)
 		b.WriteByte('\n')
 	}

@@ -7,15 +7,21 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"mayfly/internal/store"
 )
 
 func summaryOf(n int) Summary {
 	return Summary{
-		Host: "github.com", ID: int64(n + 1), Print: Print{byte(n), byte(n >> 8)},
+		Host: "github.com", ID: int64(n + 1), Chain: created, Segments: 1 + n%7, Print: Print{byte(n), byte(n >> 8)},
 		Digest: digest(bytes.Repeat([]byte{byte(n)}, 32)), Checked: created,
 	}
+}
+
+func listedOf(n int) Listed {
+	e := summaryOf(n)
+	return Listed{Full: e.Chain, Segments: e.Segments, Print: e.Print}
 }
 
 func readIndex(t *testing.T, st store.Store) *Index {
@@ -53,12 +59,18 @@ func TestIndex(t *testing.T) {
 	}
 	x = readIndex(t, st)
 	for n := range 300 {
-		if got, ok := x.Find(fmt.Sprintf("acme/r%03d", n), summaryOf(n).Print); !ok || got != summaryOf(n) {
+		if got, ok := x.Find(fmt.Sprintf("acme/r%03d", n), listedOf(n)); !ok || got != summaryOf(n) {
 			t.Fatalf("entry %d is %+v, %t", n, got, ok)
 		}
 	}
-	if _, ok := x.Find("acme/r001", Print{9}); ok {
-		t.Error("an entry was found for segments that it is not about")
+	for _, other := range []Listed{
+		{Full: created, Segments: 2, Print: Print{9}},
+		{Full: created, Segments: 3, Print: Print{1}},
+		{Full: created.Add(time.Second), Segments: 2, Print: Print{1}},
+	} {
+		if _, ok := x.Find("acme/r001", other); ok {
+			t.Errorf("an entry was found for segments that it is not about: %+v", other)
+		}
 	}
 	if _, ok := x.Get("acme/no-digest"); ok {
 		t.Error("an entry without a digest was kept")
@@ -116,9 +128,9 @@ func TestIndexDamaged(t *testing.T) {
 		"flipped":        strings.Replace(good, `"id":2`, `"id":3`, 1),
 		"longer":         good + "\n",
 		"endless line":   indexHead + strings.Repeat("x", 1<<20),
-		"not ours":       `{"format":1}`,
+		"not ours":       `{"format":2}`,
 		"null":           "null",
-		"no digest":      indexHead + `{"repository":"a/b","host":"h","id":1,"segments":"","digest":""}` + "\n" + indexEnd(nil),
+		"no digest":      indexHead + `{"repository":"a/b","host":"h","id":1,"chain":"20261120T170412Z","segments":1,"print":"","digest":""}` + "\n" + indexEnd(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -135,8 +147,14 @@ func TestIndexDamaged(t *testing.T) {
 		})
 	}
 	t.Run("newer", func(t *testing.T) {
-		newer := strings.Replace(good, `"format":1`, `"format":2`, 1)
+		newer := strings.Replace(good, `"format":2`, `"format":3`, 1)
 		if _, err := parseIndex(strings.NewReader(newer)); !errors.Is(err, ErrNewer) {
+			t.Error(err)
+		}
+	})
+	t.Run("older", func(t *testing.T) {
+		older := strings.Replace(good, `"format":2`, `"format":1`, 1)
+		if _, err := parseIndex(strings.NewReader(older)); !errors.Is(err, errOlder) {
 			t.Error(err)
 		}
 	})

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"mayfly/internal/store"
@@ -19,6 +21,7 @@ type Repository struct {
 	Newest      time.Time
 	Size        int64 // of all segments, in bytes
 	Gap         bool  // a segment is missing somewhere
+	Damaged     bool  // one of its chains has a mark: verify has found damage
 }
 
 // Path is how a person names it: "PREFIX/OWNER/NAME".
@@ -27,6 +30,17 @@ func (r Repository) Path() string { return below(r.Prefix) + r.Owner + "/" + r.N
 // Repositories lists what there are archives of below a path ("", a prefix, an
 // owner or a repository), by name. Nothing but the listing is read.
 func Repositories(ctx context.Context, st store.Store, path string) ([]Repository, error) {
+	all, _, err := Catalog(ctx, st, path)
+	return all, err
+}
+
+// Catalog is Repositories, with the prefixes that may have an index: those of
+// the archives and of indexes below the path, and the path's own beginnings.
+func Catalog(ctx context.Context, st store.Store, path string) ([]Repository, []string, error) {
+	prefixes := map[string]bool{}
+	for at := path; at != ""; at = at[:max(strings.LastIndex(at, "/"), 0)] {
+		prefixes[at] = true
+	}
 	found := map[Repository]*Repository{}
 	var at, last *Repository
 	var l Listed
@@ -42,10 +56,16 @@ func Repositories(ctx context.Context, st store.Store, path string) ([]Repositor
 	}
 	for o, err := range st.List(ctx, below(path)) {
 		if err != nil {
-			return nil, fmt.Errorf("list the archives in %s: %w", st.URL(path), err)
+			return nil, nil, fmt.Errorf("list the archives in %s: %w", st.URL(path), err)
 		}
 		prefix, p, ok := SplitKey(o.Key)
 		if !ok {
+			if dir, ok := strings.CutSuffix(o.Key, "/"+indexName); ok {
+				prefixes[dir] = true
+			}
+			if at != nil && o.Key == MarkKey(at.Prefix, at.Owner, at.Name, full) {
+				at.Damaged = true
+			}
 			continue
 		}
 		key := Repository{Prefix: prefix, Owner: p.Owner, Name: p.Name}
@@ -69,7 +89,8 @@ func Repositories(ctx context.Context, st store.Store, path string) ([]Repositor
 	all := make([]Repository, 0, len(found))
 	for _, r := range found {
 		all = append(all, *r)
+		prefixes[r.Prefix] = true
 	}
 	slices.SortFunc(all, func(a, b Repository) int { return cmp.Compare(a.Path(), b.Path()) })
-	return all, nil
+	return all, slices.Sorted(maps.Keys(prefixes)), nil
 }

@@ -86,7 +86,9 @@ func (s *segmentReader) unpack(ctx context.Context, e *Entry, b Builder, read fu
 	in := bufio.NewReaderSize(r, 64<<10)
 	_, err = readBundleHead(in)
 	if err == nil && e.Objects > 0 {
-		err = b.AddPack(ctx, in)
+		if err = b.AddPack(ctx, in); err != nil {
+			err = &rebuildError{err}
+		}
 	}
 	if err == nil { // to the end, where the checksum is
 		_, err = io.Copy(io.Discard, in)
@@ -99,6 +101,13 @@ func (s *segmentReader) unpack(ctx context.Context, e *Entry, b Builder, read fu
 	}
 	return err
 }
+
+// A rebuildError is what a Builder made of a pack, whose bytes may be as they
+// were written.
+type rebuildError struct{ err error }
+
+func (e *rebuildError) Error() string { return e.err.Error() }
+func (e *rebuildError) Unwrap() error { return e.err }
 
 // tips are the objects that the state names, each once.
 func (s Snapshot) tips() []plumbing.Hash {

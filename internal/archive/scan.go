@@ -36,13 +36,20 @@ type Listed struct {
 	Base       int64 // bytes of the full segment
 	Increments int64 // bytes of all the others
 	Print      Print
+	// Doubt says that the index has a record of this chain, and that the
+	// segments which it is about are not listed as they were then.
+	Doubt bool
+	// Marked says that its folder has a mark: verify has found damage.
+	Marked bool
 	// Gap says that a segment is missing or stands twice: nothing can be
 	// built on the chain.
 	Gap bool
 }
 
 // Extendable reports whether an increment can follow.
-func (l Listed) Extendable() bool { return l.Segments > 0 && !l.Gap && l.Segments <= MaxIncrements }
+func (l Listed) Extendable() bool {
+	return l.Segments > 0 && !l.Gap && !l.Marked && l.Segments <= MaxIncrements
+}
 
 // add takes in the next segment in key order.
 func (l *Listed) add(p Place, o store.Object) {
@@ -79,64 +86,66 @@ func (l Listed) And(s Segment) Listed {
 	return l
 }
 
+// A Folder is one chain as it is listed: its segments, in order.
+type Folder struct {
+	Listed
+	Objects []store.Object
+}
+
 // Scan lists the segments below prefix once and returns the newest chain of
-// each "OWNER/NAME". The chain that the newest full segment begins is the
-// newest one, even if nothing can be built on it. A listing that breaks off
-// yields no map, only the error.
-func Scan(ctx context.Context, st store.Store, prefix string) (map[string]Listed, error) {
+// each "OWNER/NAME", and what the index has a record of and is not listed. The
+// index must have been read before: a segment that comes between is only new.
+// The chain that the newest full segment begins is the newest one, even if
+// nothing can be built on it. A listing that breaks off yields the error only.
+func Scan(ctx context.Context, st store.Store, prefix string, x *Index) (map[string]Listed, []Missing, error) {
 	newest := make(map[string]Listed)
-	err := eachChain(ctx, st, prefix, "", func(l Listed, name string, _ []store.Object) {
-		if was, ok := newest[name]; ok {
-			l = newer(was, l)
+	there := make(map[string]int)
+	err := eachChain(ctx, st, prefix, "", x, func(f Folder, name string) {
+		if e, ok := x.Get(name); ok && e.Chain.Equal(f.Full) {
+			there[name] = f.Segments
 		}
-		newest[name] = l
+		if was, ok := newest[name]; ok {
+			f.Listed = newer(was, f.Listed)
+		}
+		newest[name] = f.Listed
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return newest, nil
+	return newest, x.missing(there), nil
 }
 
 // ScanOne is Scan of a single repository; nothing of it is there when the
 // result has no Segments.
-func ScanOne(ctx context.Context, st store.Store, prefix, owner, name string) (Listed, error) {
+func ScanOne(ctx context.Context, st store.Store, prefix, owner, name string, x *Index) (Listed, error) {
 	var newest Listed
-	err := eachChain(ctx, st, prefix, owner+"/"+name+"/", func(l Listed, _ string, _ []store.Object) {
-		newest = newer(newest, l)
+	err := eachChain(ctx, st, prefix, owner+"/"+name+"/", x, func(f Folder, _ string) {
+		newest = newer(newest, f.Listed)
 	})
 	return newest, err
 }
 
-// Chains lists all chains of one repository, the oldest first, each with its
-// segments in order.
-func Chains(ctx context.Context, st store.Store, prefix, owner, name string) ([][]store.Object, error) {
-	type chain struct {
-		Listed
-		objects []store.Object
-	}
-	var all []chain
-	if err := eachChain(ctx, st, prefix, owner+"/"+name+"/", func(l Listed, _ string, objects []store.Object) {
-		all = append(all, chain{l, objects})
+// Chains lists all chains of one repository, the oldest first. The index may
+// be nil: then none of them is in doubt.
+func Chains(ctx context.Context, st store.Store, prefix, owner, name string, x *Index) ([]Folder, error) {
+	var all []Folder
+	if err := eachChain(ctx, st, prefix, owner+"/"+name+"/", x, func(f Folder, _ string) {
+		all = append(all, f)
 	}); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b chain) int { return a.compare(b.Listed) })
-	lists := make([][]store.Object, len(all))
-	for i, c := range all {
-		lists[i] = c.objects
-	}
-	return lists, nil
+	slices.SortStableFunc(all, func(a, b Folder) int { return a.compare(b.Listed) })
+	return all, nil
 }
 
-// eachChain lists what is below prefix and within, and calls f for each chain
-// with its segments.
-func eachChain(ctx context.Context, st store.Store, prefix, within string, f func(l Listed, name string, objects []store.Object)) error {
+// eachChain lists what is below prefix and within, and calls f for each chain.
+func eachChain(ctx context.Context, st store.Store, prefix, within string, x *Index, f func(chain Folder, name string)) error {
 	var l Listed
 	var at Place
 	var objects []store.Object
 	end := func() {
 		if l.Segments > 0 {
-			f(l, at.Owner+"/"+at.Name, objects)
+			f(Folder{l, objects}, at.Owner+"/"+at.Name)
 		}
 		l, objects = Listed{}, nil
 	}
@@ -146,7 +155,8 @@ func eachChain(ctx context.Context, st store.Store, prefix, within string, f fun
 			return fmt.Errorf("list the segments in %s: %w", st.URL(dir), err)
 		}
 		p, ok := ParseKey(prefix, o.Key)
-		if !ok {
+		if !ok { // a mark stands behind the segments: letters come after digits
+			l.mark(l.Segments > 0 && o.Key == MarkKey(prefix, at.Owner, at.Name, at.Full))
 			continue
 		}
 		if p.Owner != at.Owner || p.Name != at.Name || !p.Full.Equal(at.Full) {
@@ -154,10 +164,18 @@ func eachChain(ctx context.Context, st store.Store, prefix, within string, f fun
 			at = p
 		}
 		l.add(p, o)
+		l.Doubt = x.doubts(at.Owner+"/"+at.Name, l)
 		objects = append(objects, o)
 	}
 	end()
 	return nil
+}
+
+// mark takes in a mark.
+func (l *Listed) mark(found bool) {
+	if found {
+		l.Marked, l.Newest = true, time.Time{} // nobody knows what of it is good
+	}
 }
 
 // newer is the newer of two chains of one repository; nothing is older than
@@ -185,8 +203,8 @@ func (l Listed) compare(m Listed) int {
 // ListChain lists the segments of one chain, in order.
 func ListChain(ctx context.Context, st store.Store, prefix, owner, name string, full time.Time) ([]store.Object, error) {
 	var objects []store.Object
-	err := eachChain(ctx, st, prefix, owner+"/"+name+"/"+full.UTC().Format(stampLayout)+"/", func(_ Listed, _ string, found []store.Object) {
-		objects = found
+	err := eachChain(ctx, st, prefix, owner+"/"+name+"/"+full.UTC().Format(stampLayout)+"/", nil, func(f Folder, _ string) {
+		objects = f.Objects
 	})
 	return objects, err
 }

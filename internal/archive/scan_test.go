@@ -2,6 +2,7 @@ package archive
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,7 +53,10 @@ func TestScan(t *testing.T) {
 	} {
 		put(t, st, key, content, later)
 	}
-	got, err := Scan(t.Context(), st, "github")
+	got, missing, err := Scan(t.Context(), st, "github", nil)
+	if len(missing) > 0 {
+		t.Errorf("without an index %v are missing", missing)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +69,7 @@ func TestScan(t *testing.T) {
 		"ahead/site": {Full: later.AddDate(70, 0, 0), Newest: later, Segments: 1, Base: 25},
 	} {
 		l := got[name]
-		one, err := ScanOne(t.Context(), st, "github", filepath.Dir(name), filepath.Base(name))
+		one, err := ScanOne(t.Context(), st, "github", filepath.Dir(name), filepath.Base(name), nil)
 		if err != nil || one != l {
 			t.Errorf("%s alone is %+v, %v, and among all %+v", name, one, err, l)
 		}
@@ -79,7 +83,7 @@ func TestScan(t *testing.T) {
 		t.Errorf("and there are %v", got)
 	}
 	st.listErr = errors.New("connection reset")
-	if got, err := Scan(t.Context(), st, "github"); !errors.Is(err, st.listErr) || got != nil {
+	if got, _, err := Scan(t.Context(), st, "github", nil); !errors.Is(err, st.listErr) || got != nil {
 		t.Errorf("a listing that broke off: %v, %v", got, err)
 	}
 }
@@ -93,12 +97,12 @@ func TestScanAfterWrongClock(t *testing.T) {
 	put(t, st, Key("github", "acme", "site", week, 0, false), "newer", week)
 	newest := func(want time.Time, size int64) {
 		t.Helper()
-		l, err := ScanOne(t.Context(), st, "github", "acme", "site")
+		l, err := ScanOne(t.Context(), st, "github", "acme", "site", nil)
 		if err != nil || !l.Full.Equal(want) {
 			t.Errorf("the newest chain is %v, %v", l.Full, err)
 		}
-		chains, err := Chains(t.Context(), st, "github", "acme", "site")
-		if err != nil || chains[len(chains)-1][0].Size != size {
+		chains, err := Chains(t.Context(), st, "github", "acme", "site", nil)
+		if err != nil || chains[len(chains)-1].Base != size {
 			t.Errorf("chains %v, %v", chains, err)
 		}
 	}
@@ -128,5 +132,81 @@ func TestPrint(t *testing.T) {
 	l = l.And(Segment{Object: b})
 	if l.Print != (Print{}).And(0, a).And(1, b) || !l.Full.Equal(created) || l.Gap || l.Segments != 2 {
 		t.Errorf("two segments are listed as %+v", l)
+	}
+}
+
+// What the index records is held against what is listed.
+func TestScanByIndex(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	x := readIndex(t, st)
+	week := created.AddDate(0, 0, 7)
+	record := func(name string, chain time.Time, objects ...store.Object) {
+		var p Print
+		for i, o := range objects {
+			p = p.And(i, o)
+		}
+		x.Set(name, Summary{Host: "github.com", ID: 1, Chain: chain, Segments: len(objects), Print: p, Digest: summaryOf(1).Digest, Checked: created})
+	}
+	chain := func(name string, full time.Time, n int) (all []store.Object) {
+		for i := range n {
+			all = append(all, put(t, st, Key("github", "acme", name, full, i, i > 0), fmt.Sprint(i), full))
+		}
+		return all
+	}
+	other := store.Object{Size: 7, ETag: "other"}
+	same := chain("same", created, 2)
+	record("acme/same", created, same...)
+	longer := chain("longer", created, 3)
+	record("acme/longer", created, longer[:2]...)
+	changed := chain("changed", created, 3)
+	record("acme/changed", created, changed[0], other)
+	shorter := chain("shorter", created, 1)
+	record("acme/shorter", created, shorter[0], other)
+	chain("older", created, 2)
+	record("acme/older", week, other, other)
+	chain("newer", week, 1)
+	record("acme/newer", created, chain("newer", created, 1)...)
+	record("acme/gone", created, other)
+	chain("unknown", created, 1)
+	chain("marked", created, 2)
+	put(t, st, MarkKey("github", "acme", "marked", created), "", created)
+	chain("was-marked", created, 2)
+	put(t, st, MarkKey("github", "acme", "was-marked", created), "", created)
+	chain("was-marked", week, 1)
+	put(t, st, "github/acme/unknown/DAMAGED.txt", "", created)
+
+	got, missing, err := Scan(t.Context(), st, "github", x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := fmt.Sprint(missing); said != "[acme/gone: its newest archives, 1 in 20261120T170412Z acme/older: its newest archives, 2 in 20261127T170412Z acme/shorter: 1 of the 2 newest archives, in 20261120T170412Z]" {
+		t.Errorf("missing are %s", said)
+	}
+	for name, want := range map[string]struct{ doubt, marked, known bool }{
+		"same": {known: true}, "longer": {}, "changed": {doubt: true}, "shorter": {doubt: true}, "older": {},
+		"newer": {}, "unknown": {}, "marked": {marked: true}, "was-marked": {},
+	} {
+		l := got["acme/"+name]
+		_, known := x.Find("acme/"+name, l)
+		if l.Segments == 0 || l.Doubt != want.doubt || l.Marked != want.marked || known != want.known {
+			t.Errorf("%s is known: %t, %+v", name, known, l)
+		}
+		if l.Extendable() == want.marked || l.Newest.IsZero() != want.marked {
+			t.Errorf("%s: extendable %t, newest %s", name, l.Extendable(), l.Newest)
+		}
+		one, err := ScanOne(t.Context(), st, "github", "acme", name, x)
+		if err != nil || one != l {
+			t.Errorf("%s alone is %+v, %v", name, one, err)
+		}
+	}
+	all, err := Repositories(t.Context(), st, "github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if r.Damaged != (r.Name == "marked" || r.Name == "was-marked") {
+			t.Errorf("%s is listed as damaged: %t", r.Name, r.Damaged)
+		}
 	}
 }

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -15,74 +18,142 @@ import (
 	"mayfly/internal/store"
 )
 
-// Verify reads every byte of every segment of one repository and returns all
-// that is wrong: with the structure of a segment, with its checksums, with the
-// objects in its packs (each is inflated and counted), with the refs, whose
-// digests are computed, and with the chains, in which each segment must be the
-// one that the next was made from.
-//
-// deep, if not nil, is called once for each part of a chain that is well, with
-// the size of its packs, and returns where to rebuild it: all objects are named
-// by their content there, and everything is walked that any state's refs reach.
-func Verify(ctx context.Context, st store.Store, r Repository, deep func(part Part, packs int64) (Builder, func(), error), read func(int64)) error {
-	lists, err := Chains(ctx, st, r.Prefix, r.Owner, r.Name)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, objects := range lists {
-		if err := verifyChain(ctx, st, r.Prefix, objects, deep, read); err != nil {
-			errs = append(errs, err)
-		}
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-	}
-	return errors.Join(errs...)
+// A Checked is how one chain came out.
+type Checked struct {
+	Folder
+	Key string // what the keys of its segments begin with
+	// Problems are all that is wrong; none when it is whole. Damaged says that
+	// there is damage among them, not only what could not be checked.
+	Problems []error
+	Damaged  bool
+	// Good is how many of its points in time are known to be whole, from the
+	// oldest on, and Affected when the first of the others was made.
+	Good     int
+	Affected time.Time
 }
 
-func verifyChain(ctx context.Context, st store.Store, prefix string, objects []store.Object, deep func(Part, int64) (Builder, func(), error), read func(int64)) error {
-	var errs []error
-	c, err := openStart(ctx, st, prefix, objects)
+// A Deep returns where to rebuild a part whose packs have the given size.
+type Deep func(part Part, packs int64) (Builder, func(), error)
+
+// Verify reads every byte of every segment of one repository and returns how
+// each chain came out, the oldest first, and what the index, which was read
+// before and may be nil, records and is not there. It finds what is wrong with the structure of a
+// segment, with its checksums, with the objects in its packs (each is inflated
+// and counted), with the refs, whose digests are computed, and with the chain,
+// in which each segment must be the one that the next was made from.
+//
+// deep, if not nil, is called once for each part of a chain that is well: all
+// objects are named by their content there, and everything is walked that any
+// state's refs reach.
+func Verify(ctx context.Context, st store.Store, r Repository, x *Index, deep Deep, read func(int64)) ([]Checked, *Missing, error) {
+	lists, err := Chains(ctx, st, r.Prefix, r.Owner, r.Name, nil)
 	if err != nil {
-		errs = append(errs, err)
+		return nil, nil, err
+	}
+	var missing *Missing
+	if m, lacks := x.MissingOf(r.Owner+"/"+r.Name, lists); lacks {
+		missing = &m
+	}
+	var all []Checked
+	for _, f := range lists {
+		c := verifyChain(ctx, st, r.Prefix, f, deep, read)
+		c.Key = FolderKey(r.Prefix, r.Owner, r.Name, f.Full)
+		all = append(all, c)
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, nil, cause
+		}
+	}
+	return all, missing, nil
+}
+
+// OpenStrictly is OpenChain that reads every byte of every segment, as Verify
+// does, before it believes the chain.
+func OpenStrictly(ctx context.Context, st store.Store, prefix string, listed []store.Object) (*Chain, error) {
+	c, bad, _ := openVerified(ctx, st, prefix, listed, nil)
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, cause
+	}
+	if err := errors.Join(bad...); err != nil {
+		return nil, err
+	}
+	if len(c.Segments) == 0 {
+		return nil, damage("the chain has no segment")
+	}
+	return c, nil
+}
+
+func verifyChain(ctx context.Context, st store.Store, prefix string, f Folder, deep Deep, read func(int64)) Checked {
+	c, bad, good := openVerified(ctx, st, prefix, f.Objects, read)
+	if len(bad) == 0 && deep != nil {
+		for _, part := range []Part{Repo, Wiki} {
+			err := c.verifyDeep(ctx, part, deep, read)
+			if err == nil {
+				continue
+			}
+			bad = append(bad, err)
+			if errors.Is(err, ErrDamaged) {
+				good = 0 // which of them need what is missing, nobody knows
+			}
+		}
+	}
+	k := Checked{Folder: f, Problems: bad, Good: good}
+	for _, err := range bad {
+		k.Damaged = k.Damaged || errors.Is(err, ErrDamaged)
+	}
+	switch {
+	case good == len(f.Objects):
+	case good < len(c.Segments):
+		k.Affected = c.Segments[good].Manifest.Created
+	default:
+		k.Affected = f.Objects[good].Modified
+	}
+	return k
+}
+
+// openVerified reads every byte of a chain. good is how many segments are well,
+// from the first on.
+func openVerified(ctx context.Context, st store.Store, prefix string, objects []store.Object, read func(int64)) (c *Chain, bad []error, good int) {
+	good = len(objects)
+	wrong := func(i int, err error) {
+		bad = append(bad, err)
+		good = min(good, i)
+	}
+	c, err := openStart(ctx, st, prefix, objects)
+	readers := make([]*segmentReader, len(objects)) // nil: cannot be read
+	copy(readers, c.readers)
+	if err != nil {
+		wrong(len(c.readers), err)
 	}
 	// What comes behind the one that is damaged is looked at all the same.
-	readers := c.readers
-	for _, o := range objects[min(len(readers)+1, len(objects)):] {
-		s, err := openSegment(ctx, st, prefix, o)
-		if err != nil {
-			errs = append(errs, err)
+	for i := len(c.readers) + 1; i < len(objects); i++ {
+		if readers[i], err = openSegment(ctx, st, prefix, objects[i]); err != nil {
+			wrong(i, err)
+		}
+	}
+	for i, s := range readers {
+		if s == nil {
 			continue
 		}
-		readers = append(readers, s)
-	}
-	for _, s := range readers {
 		s.src.read = read
 		if err := s.verify(); err != nil {
-			errs = append(errs, fmt.Errorf("segment %s: %w", st.URL(s.Key), err))
+			wrong(i, fmt.Errorf("segment %s: %w", st.URL(s.Key), err))
 		}
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-	}
-	if len(c.readers) > 0 {
-		if err := c.replay(ctx, len(c.readers), c.headers); err != nil {
-			errs = append(errs, err)
+		if context.Cause(ctx) != nil {
+			return c, bad, good
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if deep == nil {
+	well := 0
+	if err := c.replay(ctx, len(c.readers), func(i int) error {
+		if err := c.headers(i); err != nil {
+			return err
+		}
+		c.readers[i].heads = nil // they hold all refs
+		well = i + 1
 		return nil
+	}); err != nil {
+		wrong(well, err)
 	}
-	for _, part := range []Part{Repo, Wiki} {
-		if err := c.verifyDeep(ctx, part, deep, read); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return c, bad, good
 }
 
 // verify reads every byte.
@@ -158,7 +229,7 @@ func (c *Chain) headers(i int) error {
 }
 
 // verifyDeep rebuilds one part of the whole chain.
-func (c *Chain) verifyDeep(ctx context.Context, part Part, deep func(Part, int64) (Builder, func(), error), read func(int64)) error {
+func (c *Chain) verifyDeep(ctx context.Context, part Part, deep Deep, read func(int64)) error {
 	var packs int64
 	for _, s := range c.readers {
 		if e := s.entry(part.bundle()); e != nil {
@@ -174,6 +245,10 @@ func (c *Chain) verifyDeep(ctx context.Context, part Part, deep func(Part, int64
 	}
 	defer done()
 	if err := c.unpack(ctx, part, len(c.readers), b, read); err != nil {
+		var rebuild *rebuildError
+		if errors.As(err, &rebuild) && !ofMachine(err) {
+			return damage("the %s of %s cannot be rebuilt: %v", part, c.Repository, err)
+		}
 		return err
 	}
 	tips := slices.SortedFunc(maps.Keys(c.parts[part].known), func(x, y plumbing.Hash) int { return slices.Compare(x[:], y[:]) })
@@ -184,4 +259,12 @@ func (c *Chain) verifyDeep(ctx context.Context, part Part, deep func(Part, int64
 		return damage("the %s of %s does not hold all that its refs need: %v", part, c.Repository, err)
 	}
 	return nil
+}
+
+// ofMachine tells what the machine that rebuilds lacks from what the archives
+// lack: git says it in words only.
+func ofMachine(err error) bool {
+	var file *fs.PathError
+	return errors.As(err, &file) || strings.Contains(err.Error(), "No space left") ||
+		strings.Contains(err.Error(), "signal: ") || strings.Contains(err.Error(), "out of memory")
 }

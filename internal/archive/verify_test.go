@@ -66,7 +66,7 @@ func (m *memory) verifyAll(segs []Segment) error {
 			listed = append(listed, m.object(s.Key))
 		}
 	}
-	return verifyChain(context.Background(), m, "github", listed, nil, nil)
+	return errors.Join(verifyChain(context.Background(), m, "github", Folder{Objects: listed}, nil, nil).Problems...)
 }
 
 func TestVerifyFinds(t *testing.T) {

@@ -115,7 +115,7 @@ func passes(err error, try int) bool {
 
 // look lists the chain anew: another run has written to it.
 func (t *task) look(ctx context.Context) (err error) {
-	t.listed, err = archive.ScanOne(ctx, t.env.Store, t.env.Prefix, t.r.owner(), t.r.name())
+	t.listed, err = archive.ScanOne(ctx, t.env.Store, t.env.Prefix, t.r.owner(), t.r.name(), t.index)
 	return err
 }
 
@@ -144,7 +144,7 @@ func (t *task) attempt(ctx context.Context) (runner.Outcome, error) {
 		return "", err
 	}
 	if same {
-		t.remember(t.listed.Print, b.digest)
+		t.remember(b.digest)
 		return outcomeOf(s, runner.Unchanged), nil
 	}
 	w, err := t.begin(ctx, s, b)
@@ -168,7 +168,7 @@ func (t *task) attempt(ctx context.Context) (runner.Outcome, error) {
 		t.listed = archive.Listed{}
 	}
 	t.listed = t.listed.And(seg)
-	t.remember(t.listed.Print, seg.Manifest.Digest)
+	t.remember(seg.Manifest.Digest)
 	return outcomeOf(s, runner.Changed), nil
 }
 

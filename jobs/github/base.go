@@ -31,10 +31,16 @@ func (t *task) base(ctx context.Context) (*base, error) {
 	switch {
 	case t.full != "" || t.listed.Segments == 0:
 		return &base{}, nil
+	case t.missing[t.r.fullName]: // the report says so already, for all of them
+		return nil, &doubtError{errGone}
+	case t.listed.Marked:
+		return nil, t.doubt(t.marked())
 	case !t.listed.Extendable():
 		return nil, t.doubt(errMissing)
+	case t.listed.Doubt:
+		return t.strictly(ctx)
 	}
-	if e, ok := t.index.Find(t.r.fullName, t.listed.Print); ok {
+	if e, ok := t.index.Find(t.r.fullName, t.listed); ok {
 		if e.ID != t.r.id || e.Host != t.at.git.Host {
 			return nil, t.doubt(t.stranger(e.Host, e.ID))
 		}
@@ -53,11 +59,17 @@ func (t *task) open(ctx context.Context, b *base) error {
 	if b.chain != nil {
 		return nil
 	}
+	return t.openBy(ctx, b, archive.OpenChain)
+}
+
+type opener func(context.Context, store.Store, string, []store.Object) (*archive.Chain, error)
+
+func (t *task) openBy(ctx context.Context, b *base, open opener) error {
 	listed, err := archive.ListChain(ctx, t.env.Store, t.env.Prefix, t.r.owner(), t.r.name(), t.listed.Full)
 	if err != nil {
 		return err
 	}
-	c, err := archive.OpenChain(ctx, t.env.Store, t.env.Prefix, listed)
+	c, err := open(ctx, t.env.Store, t.env.Prefix, listed)
 	if err != nil {
 		return t.ofChain(err)
 	}
@@ -90,11 +102,14 @@ func (t *task) doubt(err error) error {
 	if errors.Is(err, archive.ErrDamaged) || errors.Is(err, errMissing) {
 		fix = "nothing to do for new backups, for which a full archive was begun; mayfly verify says what is wrong with the old ones"
 	}
-	t.warn(runner.Problem{Item: t.r.fullName, Doing: "go on from the archives of", Reason: err.Error(), Fix: fix})
+	t.warn(runner.Problem{Item: t.r.fullName, Reason: "a full archive instead of an increment: " + err.Error(), Fix: fix})
 	return &doubtError{err}
 }
 
-var errMissing = errors.New("a segment of its chain is missing")
+var (
+	errMissing = errors.New("one of its archives is missing, or stands twice")
+	errGone    = errors.New("archives that an earlier run recorded are gone")
+)
 
 // same reports whether what the server shows is the chain's last state.
 func (t *task) same(ctx context.Context, s *sight, b *base) (bool, error) {
@@ -154,8 +169,12 @@ func (t *task) noticeEmpty(s *sight, b *base) {
 
 // remember keeps the state for the next run. With a wiki that could not be read
 // the repository does not count as seen.
-func (t *task) remember(print archive.Print, digest string) {
-	e := archive.Summary{Host: t.at.git.Host, ID: t.r.id, Print: print, Digest: digest, Checked: t.env.Start}
+func (t *task) remember(digest string) {
+	l := t.listed
+	e := archive.Summary{
+		Host: t.at.git.Host, ID: t.r.id, Chain: l.Full, Segments: l.Segments, Print: l.Print,
+		Digest: digest, Checked: t.env.Start,
+	}
 	if t.wikiFailed {
 		was, _ := t.index.Get(t.r.fullName)
 		e.Checked = was.Checked

@@ -373,7 +373,7 @@ func TestWikiFailsLater(t *testing.T) {
 	if n := w.points("octo/r"); n != 2 {
 		t.Errorf("%d points", n)
 	}
-	p, err := archive.PointAt(t.Context(), w.st, "github", "octo", "r", time.Time{})
+	p, err := archive.PointAt(t.Context(), w.st, "github", "octo", "r", time.Time{}, nil)
 	if err != nil || !p.Has(archive.Wiki) || !strings.Contains(p.Manifest.Parts.Wiki.Why, "500") {
 		t.Errorf("the wiki is %+v, %v", p.Manifest.Parts.Wiki, err)
 	}

@@ -36,6 +36,9 @@ type job struct {
 	// listed are the newest chains by OWNER/NAME, index what is known of them.
 	listed map[string]archive.Listed
 	index  *archive.Index
+	// missing are the repositories of which recorded archives are gone.
+	missing map[string]bool
+	reread  counter
 }
 
 var _ runner.Job = (*job)(nil)
@@ -87,7 +90,9 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 		j.warnOfGone(all, good)
 	}
 	picked := j.pick(all, good)
+	j.forget(picked)
 	j.work(ctx, picked, good)
+	j.tellReread()
 	j.saveIndex(ctx)
 	if len(picked) == 0 {
 		listErr = errors.Join(listErr, noneSelected(len(all)))

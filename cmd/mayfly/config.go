@@ -72,12 +72,21 @@ func openConfigFile(name string) (io.ReadCloser, string, error) {
 	f, err := os.Open(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, "", fmt.Errorf("%s does not exist: write one with mayfly init, or name yours with --config", name)
+		return nil, "", &noConfigError{name}
 	case err != nil:
 		return nil, "", fmt.Errorf("%w: name a file that this user may read with --config", err)
 	}
 	return f, name, nil
 }
+
+// A noConfigError says that there is no config. It is an os.ErrNotExist.
+type noConfigError struct{ name string }
+
+func (e *noConfigError) Error() string {
+	return e.name + " does not exist: write one with mayfly init, or name yours with --config"
+}
+
+func (e *noConfigError) Is(target error) bool { return target == os.ErrNotExist }
 
 // configTime bounds the reading of a config from S3.
 const configTime = time.Minute

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -34,14 +35,17 @@ something of it is damaged, 2 bad usage or config.`,
   mayfly list --store s3://onlinebackupbucket --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
 			path := ""
 			if len(args) == 1 {
-				path = args[0]
+				path = strings.TrimSuffix(args[0], "/")
 			}
 			if err := checkPath(path); err != nil {
 				return usageError(fmt.Errorf("list: %w", err))
 			}
-			st, _, err := a.pastStore(cmd.Context(), address)
+			st, _, err := a.dataStore(cmd.Context(), address)
 			if err != nil {
 				return err
 			}
@@ -70,21 +74,13 @@ func (l *lister) list(ctx context.Context, path string) error {
 	if len(all) == 1 && all[0].Path() == path {
 		return l.one(ctx, all[0])
 	}
+	if len(all) == 0 {
+		return nothingThere(ctx, l.st, path, l.flags)
+	}
 	if l.json {
 		return l.printJSON(listingJSON{l.st.URL(""), repositoriesJSON(all)})
 	}
-	if len(all) == 0 {
-		return nothingThere(l.st, path, l.flags)
-	}
 	return l.table(all)
-}
-
-// nothingThere says that a store has no archive below a path.
-func nothingThere(st store.Store, path, flags string) error {
-	if path == "" {
-		return fmt.Errorf("no archive is in %s yet: mayfly run writes them", st.URL(""))
-	}
-	return fmt.Errorf("nothing of %s is in %s: mayfly list%s shows what there is", path, st.URL(""), flags)
 }
 
 func (l *lister) table(all []archive.Repository) error {
@@ -110,6 +106,11 @@ func (l *lister) table(all []archive.Repository) error {
 		return err
 	}
 	fmt.Fprintf(l.app.stdout, "\n%s, %s, %s in %s\n", runner.FormatCount(len(all), "repositories"), runner.FormatCount(points, "points"), runner.FormatSize(size), l.st.URL(""))
+	if all[0].Prefix == "" {
+		up := above(l.st.URL(""))
+		fmt.Fprintf(l.app.stdout, "This looks like the folder of a job in the store %s.\nNext: mayfly list --store %s\n", up, shellWord(up))
+		return nil
+	}
 	if gaps > 0 {
 		fmt.Fprintf(l.app.stdout, "Next: mayfly verify%s\n", l.flags)
 		return nil
@@ -186,10 +187,13 @@ type repositoryJSON struct {
 func repositoriesJSON(all []archive.Repository) []repositoryJSON {
 	list := make([]repositoryJSON, 0, len(all))
 	for _, r := range all {
-		list = append(list, repositoryJSON{r.Path(), r.Points, r.Oldest, r.Newest, r.Size, r.Gap, r.Damaged})
+		list = append(list, repositoryJSON{r.Path(), r.Points, toSecond(r.Oldest), toSecond(r.Newest), r.Size, r.Gap, r.Damaged})
 	}
 	return list
 }
+
+// toSecond is a time as all of the JSON has it.
+func toSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 type pointJSON struct {
 	At   time.Time `json:"at"`
@@ -206,7 +210,7 @@ type pointJSON struct {
 func pointsJSON(r archive.Repository, ps []archive.Point) any {
 	list := make([]pointJSON, 0, len(ps))
 	for _, p := range ps {
-		list = append(list, pointJSON{p.At.UTC(), p.Manifest.Kind, p.Object.Size, p.Manifest.Parts.Repo.Refs, p.Has(archive.Wiki), p.Manifest.Run, p.Key, p.Marked})
+		list = append(list, pointJSON{toSecond(p.At), p.Manifest.Kind, p.Object.Size, p.Manifest.Parts.Repo.Refs, p.Has(archive.Wiki), p.Manifest.Run, p.Key, p.Marked})
 	}
 	return struct {
 		Repository string      `json:"repository"`

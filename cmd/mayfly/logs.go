@@ -30,6 +30,9 @@ usage or config. With --follow it is the run's: 0 complete, 1 failed, 3 partial,
   mayfly logs 20261120T170412Z-i-0abc --store s3://onlinebackupbucket`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
 			st, _, err := a.pastStore(cmd.Context(), address)
 			if err != nil {
 				return err

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"mayfly/internal/store"
 	"mayfly/runner"
@@ -13,6 +15,9 @@ import (
 func (a *app) pastStore(ctx context.Context, address string) (store.Store, *runner.Config, error) {
 	if address == "" {
 		c, err := a.loadConfig(ctx)
+		if errors.Is(err, os.ErrNotExist) {
+			err = usageError(fmt.Errorf("%w, or name the store with --store", err))
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -25,6 +30,20 @@ func (a *app) pastStore(ctx context.Context, address string) (store.Store, *runn
 	}
 	st, err := a.openStore(ctx, c)
 	return st, nil, err
+}
+
+// dataStore is pastStore for commands about what must be there already.
+func (a *app) dataStore(ctx context.Context, address string) (store.Store, *runner.Config, error) {
+	st, c, err := a.pastStore(ctx, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	if dir, ok := dirOf(st.URL("")); ok {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return nil, nil, asFailed(fmt.Errorf("the directory of the store, %s, does not exist: is the disk mounted? correct store: or --store if it is elsewhere; mayfly run makes it", dir))
+		}
+	}
+	return st, c, nil
 }
 
 func (a *app) openStore(ctx context.Context, c *runner.Config) (store.Store, error) {

@@ -37,7 +37,8 @@ tag, note and other ref, or with --checkout one to work in. Every byte is held
 against its checksum and everything that the refs need is walked before DIR
 appears under its name. DIR must be new, or empty.
 
---at takes a day (its end), a day and time, a run's id, or an age like 30d; of
+--at takes a day or month (its end), a day and time, a run's id, an age like 30d
+or 90m, or what mayfly list prints; of
 the points in time that mayfly list shows, the last one before it is restored.
 
 It works from the store alone; neither GitHub nor, with --store, a config is
@@ -53,6 +54,9 @@ repositories were not restored, 4 interrupted.`,
   mayfly restore github/octocat everything --all`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
 			dir := ""
 			if len(args) == 2 {
 				dir = args[1]
@@ -104,7 +108,9 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 			return bad(err)
 		}
 	}
-	path = strings.TrimSuffix(path, "/")
+	if path = strings.TrimSuffix(path, "/"); !o.all {
+		path = strings.TrimSuffix(path, ".git")
+	}
 	var prefix, owner, name string
 	if !o.all {
 		if prefix, owner, name, err = splitPath(path); err != nil {
@@ -113,7 +119,7 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 	} else if err := checkPath(path); err != nil {
 		return bad(err)
 	}
-	if r.st, _, err = a.pastStore(ctx, o.store); err != nil {
+	if r.st, _, err = a.dataStore(ctx, o.store); err != nil {
 		return err
 	}
 	r.flags = a.storeFlags(o.store)
@@ -166,6 +172,9 @@ func (r *restoring) one(ctx context.Context, j wanted, dir string) error {
 		dir = j.folder(r.o.checkout)
 	}
 	p, err := r.point(ctx, j)
+	if old := (*archive.TooOldError)(nil); errors.Is(err, archive.ErrNoPoint) && !errors.As(err, &old) {
+		return fmt.Errorf("restore: %w", nothingThere(ctx, r.st, j.path(), r.flags))
+	}
 	if err != nil {
 		return fmt.Errorf("restore %s: %w: mayfly list %s%s shows what there is", j.path(), err, j.path(), r.flags)
 	}
@@ -187,7 +196,9 @@ func (r *restoring) one(ctx context.Context, j wanted, dir string) error {
 	}
 	fmt.Fprintf(r.app.stdout, "Restored %s as of %s%s: %s, everything they need is there.\n", what, moment(p.At, time.Local), where, runner.FormatCount(refs, "refs"))
 	if dir != "" && !r.o.checkout {
-		fmt.Fprintf(r.app.stdout, "Next: git clone %s\n", dir)
+		fmt.Fprintf(r.app.stdout, "Next: git clone %s\n", shellWord(dir))
+	} else if dir != "" {
+		fmt.Fprintf(r.app.stdout, "Next: cd %s\n", shellWord(dir))
 	}
 	return nil
 }
@@ -240,6 +251,10 @@ func (r *restoring) restore(ctx context.Context, j wanted, p archive.Point, dir 
 
 // free reports whether dir can become a restored repository.
 func free(dir string) error {
+	fi, err := os.Stat(dir)
+	if err == nil && !fi.IsDir() {
+		return fmt.Errorf("%s is there already and is a file: name another folder", dir)
+	}
 	names, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -252,10 +267,21 @@ func free(dir string) error {
 	return nil
 }
 
-// name gives a finished folder its name.
+// name gives a finished folder its name. A folder that is empty and cannot be
+// replaced, as the one that this process is in, is filled.
 func name(work, dir string) error {
-	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) { // an empty one
+	err := os.Remove(dir)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return os.Rename(work, dir)
+	}
+	names, err := os.ReadDir(work)
+	if err != nil {
 		return err
 	}
-	return os.Rename(work, dir)
+	for _, n := range names {
+		if err := os.Rename(filepath.Join(work, n.Name()), filepath.Join(dir, n.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

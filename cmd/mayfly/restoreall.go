@@ -19,7 +19,7 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 		return err
 	}
 	if len(all) == 0 {
-		return nothingThere(r.st, path, r.flags)
+		return nothingThere(ctx, r.st, path, r.flags)
 	}
 	if dir == "" {
 		dir = filepath.Base(path)
@@ -50,6 +50,9 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 	fmt.Fprintf(r.app.stdout, "Restored %s of %s into %s", runner.FormatCount(done, "repositories"), path, dir)
 	if failed == 0 {
 		fmt.Fprintf(r.app.stdout, ".\n")
+		if done == 0 {
+			return fmt.Errorf("nothing of %s was there at that time: mayfly list %s%s shows how far back it goes", path, path, r.flags)
+		}
 		return nil
 	}
 	fmt.Fprintf(r.app.stdout, "; %d failed.\n", failed)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,6 +95,14 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 		return d, fmt.Errorf("open the store %s: %w", c.Store.URL, err)
 	}
 	d.Store = st
+	if dir, ok := dirOf(st.URL("")); ok {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			d.Remarks = append(d.Remarks, runner.Problem{
+				Reason: "the store is new: its directory " + dir + " did not exist",
+				Fix:    "nothing to do for a first run; else see that the disk is mounted",
+			})
+		}
+	}
 	secrets, err := w.secrets(ctx)
 	if err != nil {
 		return d, err

@@ -34,6 +34,9 @@ usage or config.`,
   mayfly status --store s3://onlinebackupbucket --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
 			if last < 1 || last > 1000 {
 				return usageError(fmt.Errorf("status: --last %d: give 1 to 1000", last))
 			}

@@ -53,6 +53,9 @@ checked, 2 bad usage or config, 4 interrupted.`,
   mayfly verify --deep --work /mnt/scratch --room 200GB --store s3://onlinebackupbucket`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd); err != nil {
+				return err
+			}
 			path := ""
 			if len(args) == 1 {
 				path = strings.TrimSuffix(args[0], "/")
@@ -83,7 +86,7 @@ func (a *app) verify(ctx context.Context, o verifyOptions, path string) error {
 			return bad(fmt.Errorf("--work %s: not a folder: make it, or name another", o.work))
 		}
 	}
-	st, config, err := a.pastStore(ctx, o.store)
+	st, config, err := a.dataStore(ctx, o.store)
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (v *verifier) run(ctx context.Context, path string) error {
 	}
 	indexes, gone := v.recorded(ctx, path, prefixes, all)
 	if len(all)+len(gone) == 0 {
-		return nothingThere(v.st, path, v.flags)
+		return nothingThere(ctx, v.st, path, v.flags)
 	}
 	var size int64
 	segments := 0

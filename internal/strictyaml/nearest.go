@@ -2,6 +2,9 @@ package strictyaml
 
 import "strings"
 
+// Nearest returns the name that was probably meant, "" when none is near.
+func Nearest(got string, names []string) string { return nearest(got, names) }
+
 // nearest returns the name that was probably meant, "" when none is near.
 func nearest(got string, names []string) string {
 	fold := func(s string) string {

@@ -180,6 +180,9 @@ func (r *restoring) one(ctx context.Context, j wanted, dir string) error {
 	}
 	r.warn(j, p)
 	refs, err := r.restore(ctx, j, p, dir)
+	if errors.Is(err, archive.ErrDamaged) {
+		err = fmt.Errorf("%w: mayfly verify %s%s says what is damaged; an earlier point may be whole: --at", err, j.path(), r.flags)
+	}
 	if err != nil {
 		return fmt.Errorf("restore %s as of %s: %w", j.path(), moment(p.At, time.Local), err)
 	}
@@ -221,6 +224,7 @@ func (r *restoring) restore(ctx context.Context, j wanted, p archive.Point, dir 
 	}
 	defer os.RemoveAll(tmp) // nothing is there any more if it got its name
 	work := filepath.Join(tmp, "repository")
+	defer func() { err = withoutPath(err, work) }()
 	repo, err := rebuild.New(ctx, rebuild.Options{Dir: work, Git: r.git, Checkout: r.o.checkout})
 	if err != nil {
 		return 0, err
@@ -284,4 +288,23 @@ func name(work, dir string) error {
 		}
 	}
 	return nil
+}
+
+// A placelessError is an error whose text does not name the temporary folder,
+// which is gone when a person reads it.
+type placelessError struct {
+	err  error
+	text string
+}
+
+func (e *placelessError) Error() string { return e.text }
+func (e *placelessError) Unwrap() error { return e.err }
+
+func withoutPath(err error, dir string) error {
+	abs, absErr := filepath.Abs(dir)
+	if err == nil || absErr != nil {
+		return err
+	}
+	const it = "the new repository"
+	return &placelessError{err, strings.NewReplacer(abs, it, dir, it).Replace(err.Error())}
 }

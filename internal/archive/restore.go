@@ -87,6 +87,11 @@ func (s *segmentReader) unpack(ctx context.Context, e *Entry, b Builder, read fu
 	_, err = readBundleHead(in)
 	if err == nil && e.Objects > 0 {
 		if err = b.AddPack(ctx, in); err != nil {
+			// Bytes that are not as they were written say more than what came
+			// of them: they show at the end.
+			if _, rest := io.Copy(io.Discard, in); rest != nil && r.failed != nil && context.Cause(ctx) == nil {
+				return fmt.Errorf("%w (%v)", r.failed, err)
+			}
 			err = &rebuildError{err}
 		}
 	}

@@ -69,7 +69,7 @@ func TestDeploy(t *testing.T) {
 	config = l.deployment("weekly", "budget: 5", `schedule: {start: "30 2 * * *", timezone: Europe/Berlin, deadline: 3h}`)
 	r = l.do("deploy", "--yes", "-c", config, "--binaries", l.binaries)
 	has(t, "deploy with another start", r.out, "Changes of the stack weekly", "StartAction", "Updated weekly")
-	want = []string{"0 at 45 6 * * * Europe/Berlin", "1 at 30 2 * * * Europe/Berlin"}
+	want = []string{"0 at 45 5 * * * Europe/Berlin", "1 at 30 2 * * * Europe/Berlin"}
 	if got := l.schedule("weekly"); r.code != 0 || !slices.Equal(got, want) {
 		t.Errorf("schedule %q, want %q: %s", got, want, r)
 	}
@@ -107,8 +107,8 @@ func (l *laptop) startAndFollow(config string) {
 	if r.code != 0 {
 		t.Errorf("start: %s", r)
 	}
-	has(t, "start", r.err, "Asked the group weekly for an instance; whatever happens, it gives it up at", instance+" (t3.", "The machine has ended.")
-	has(t, "start", r.out, "-"+instance+": complete, 1 repository: 1 changed")
+	has(t, "start", r.err, "Asked the group weekly for an instance; whatever happens, it gives it up at", instance+" (", "The machine has ended.")
+	has(t, "start", r.out, "-"+instance+": complete, 1 repository, 1 changed")
 	var actions struct {
 		ScheduledUpdateGroupActions []struct {
 			ScheduledActionName string
@@ -266,15 +266,18 @@ func TestDeployKilled(t *testing.T) {
 		config := l.deployment(name)
 		count := 0
 		var p *running
+		var last *http.Request
 		ready := make(chan struct{})
-		l.seen = func(_ *http.Request, answered bool) bool {
+		l.seen = func(r *http.Request, answered bool) bool {
 			<-ready
 			mu.Lock()
 			defer mu.Unlock()
 			if !answered {
-				count++
+				if count++; count == at {
+					last = r
+				}
 			}
-			if count == at && answered == after {
+			if r == last && answered == after {
 				p.cmd.Process.Kill()
 				return answered
 			}

@@ -403,9 +403,14 @@ func (g *guest) checkSecrets(out string) {
 }
 
 func (g *guest) clock() time.Duration {
-	n, err := strconv.Atoi(strings.TrimSpace(g.read("clock")))
-	if err != nil {
-		g.t.Fatal(err)
+	var err error
+	for range 50 { // a sleep that is just writing has emptied it first
+		var n int
+		if n, err = strconv.Atoi(strings.TrimSpace(g.read("clock"))); err == nil {
+			return time.Duration(n) * time.Second
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	return time.Duration(n) * time.Second
+	g.t.Fatal(err)
+	return 0
 }

@@ -181,7 +181,7 @@ func (f *runFollower) waitInstance(ctx context.Context) error {
 		}
 		if len(g.Instances) > 0 {
 			f.instance = g.Instances[0]
-			f.app.say("%s (%s in %s) was launched and is booting.", f.instance.ID, f.instance.Type, f.instance.Zone)
+			f.app.say("%s (%s) was launched and is booting.", f.instance.ID, typeAndZone(f.instance.Type, f.instance.Zone))
 			return nil
 		}
 		if err := f.failures(ctx); err != nil {
@@ -302,4 +302,9 @@ func (f *runFollower) waitGone(ctx context.Context, verdict error) error {
 func lastLines(s string, n int) string {
 	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// typeAndZone says what and where an instance is, as far as that is known.
+func typeAndZone(kind, zone string) string {
+	return strings.TrimPrefix(kind+" in "+zone, " ")
 }

@@ -226,7 +226,7 @@ func (s *awsStatus) print(w io.Writer, config string) {
 		line("Schedule:", "none in force")
 	}
 	for _, i := range s.Instances {
-		line("Instance:", "%s (%s in %s), %s", i.ID, i.Type, i.Zone, i.State)
+		line("Instance:", "%s (%s), %s", i.ID, typeAndZone(i.Type, i.Zone), i.State)
 	}
 	if len(s.Instances) == 0 {
 		line("Instance:", "none is running%s", map[bool]string{true: ", and one is asked for"}[s.Desired > 0])

@@ -100,6 +100,9 @@ func backUp(t testing.TB, st store.Store, at time.Time, repo, wiki string) Segme
 	if err != nil {
 		t.Fatal(err)
 	}
+	if f, ok := st.(*faulty); ok {
+		seg.Object = f.redate(t, seg.Key, at.Add(time.Minute))
+	}
 	return seg
 }
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,7 +31,7 @@ func (p Print) String() string { return hex.EncodeToString(p[:]) }
 // for many segments than for one.
 type Listed struct {
 	Full       time.Time // the stamp in the key
-	Stored     time.Time // when the store got the full segment, by its clock
+	Stored     time.Time // when the store got the first segment, by its clock
 	Newest     time.Time // when the newest one that can be restored was made, of any chain
 	Segments   int
 	Base       int64 // bytes of the full segment
@@ -53,19 +54,19 @@ func (l Listed) Extendable() bool {
 
 // add takes in the next segment in key order.
 func (l *Listed) add(p Place, o store.Object) {
-	// No segment is newer than its object: the stamp of a machine whose clock
-	// was ahead would make it the newest, and hide its age, for ever. The stamp
-	// outlives a copy of the store, which makes all objects new.
 	made := o.Modified
-	if !p.Incr && p.Full.Before(made) {
-		made = p.Full
+	if !p.Incr {
+		made = capped(p.Full, o)
 	}
 	if p.Number != l.Segments {
 		l.Gap = true
 	}
 	l.Full = p.Full
+	if l.Segments == 0 {
+		l.Stored = o.Modified
+	}
 	if p.Number == 0 {
-		l.Stored, l.Base = o.Modified, o.Size
+		l.Base = o.Size
 	} else {
 		l.Increments += o.Size
 	}
@@ -190,14 +191,26 @@ func newer(a, b Listed) Listed {
 	return b
 }
 
-// compare orders chains of one repository by when they were begun: by the
-// store's clock where that tells them apart, for a machine's may have been
-// wrong; else by the stamps, for a copy of a store makes all of it new.
-func (l Listed) compare(m Listed) int {
-	if d := l.Stored.Sub(m.Stored); d.Abs() > 24*time.Hour {
-		return l.Stored.Compare(m.Stored)
+// Began is when the chain was begun, as far as the listing tells: its stamp,
+// unless a machine's clock was ahead when it was made.
+func (l Listed) Began() time.Time { return capped(l.Full, store.Object{Modified: l.Stored}) }
+
+// capped is when an object was made that says so itself: never later than the
+// store got it, for the clock of the machine that made it may have been ahead,
+// and would make it the newest, and hide its age, for ever. It is no later for
+// an object that is newer: a copy in place, of one object or of the whole
+// store, makes it new and leaves what is in it as old as it was.
+func capped(made time.Time, o store.Object) time.Time {
+	if o.Modified.Before(made) && o.Modified.Unix() > 0 { // some file systems have no times
+		return o.Modified
 	}
-	return l.Full.Compare(m.Full)
+	return made
+}
+
+// compare orders chains of one repository by when they were begun, and else by
+// their stamps, which no two of them share.
+func (l Listed) compare(m Listed) int {
+	return cmp.Or(l.Began().Compare(m.Began()), l.Full.Compare(m.Full))
 }
 
 // ListChain lists the segments of one chain, in order.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,14 +18,7 @@ func put(t *testing.T, st *faulty, key, content string, at time.Time) store.Obje
 	if _, err := st.Put(t.Context(), key, []byte(content), ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(filepath.Join(st.root, key), at, at); err != nil {
-		t.Fatal(err)
-	}
-	o, err := st.Stat(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
+	return st.redate(t, key, at)
 }
 
 func TestScan(t *testing.T) {
@@ -95,21 +89,61 @@ func TestScanAfterWrongClock(t *testing.T) {
 	put(t, st, Key("github", "acme", "site", created.AddDate(70, 0, 0), 0, false), "by a clock that was ahead", created)
 	week := created.AddDate(0, 0, 7)
 	put(t, st, Key("github", "acme", "site", week, 0, false), "newer", week)
-	newest := func(want time.Time, size int64) {
-		t.Helper()
-		l, err := ScanOne(t.Context(), st, "github", "acme", "site", nil)
-		if err != nil || !l.Full.Equal(want) {
-			t.Errorf("the newest chain is %v, %v", l.Full, err)
-		}
-		chains, err := Chains(t.Context(), st, "github", "acme", "site", nil)
-		if err != nil || chains[len(chains)-1].Base != size {
-			t.Errorf("chains %v, %v", chains, err)
+	isNewest(t, st, week)
+}
+
+// A chain that is copied in place, as out of cold storage, is not the newest.
+func TestScanAfterCopyInPlace(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	put(t, st, Key("github", "acme", "site", created.AddDate(-1, 0, 0), 0, false), "old", created.AddDate(1, 0, 0))
+	put(t, st, Key("github", "acme", "site", created, 0, false), "new", created.Add(time.Minute))
+	put(t, st, Key("github", "acme", "site", created.AddDate(-2, 0, 0), 0, false), "older", created.AddDate(2, 0, 0))
+	isNewest(t, st, created)
+}
+
+// The newest chain stays so when its full segment is gone.
+func TestScanWithoutFull(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	put(t, st, Key("github", "acme", "site", created.AddDate(0, 0, -7), 0, false), "old", created)
+	put(t, st, Key("github", "acme", "site", created, 1, true), "new", created)
+	isNewest(t, st, created)
+}
+
+func isNewest(t *testing.T, st store.Store, want time.Time) {
+	t.Helper()
+	l, err := ScanOne(t.Context(), st, "github", "acme", "site", nil)
+	if err != nil || !l.Full.Equal(want) {
+		t.Errorf("the newest chain is %v, %v", l.Full, err)
+	}
+	chains, err := Chains(t.Context(), st, "github", "acme", "site", nil)
+	if err != nil || !strings.Contains(chains[len(chains)-1].Objects[0].Key, want.Format(stampLayout)) {
+		t.Errorf("chains %v, %v", chains, err)
+	}
+}
+
+// Chains have one order, whichever two of them are compared.
+func TestChainsInOrder(t *testing.T) {
+	t.Parallel()
+	var all []Listed
+	for _, full := range []time.Duration{0, 1, 20, 30, 50, 1000, 1e6} {
+		for _, stored := range []time.Duration{0, 10, 25, 49, 51, 1e5} {
+			all = append(all, Listed{Full: created.Add(full * time.Hour), Stored: created.Add(stored * time.Hour)})
 		}
 	}
-	newest(week, 5)
-	past := created.AddDate(-10, 0, 0)
-	put(t, st, Key("github", "acme", "site", past, 0, false), "by a clock that was behind", week.AddDate(0, 0, 7))
-	newest(past, 26)
+	for _, a := range all {
+		for _, b := range all {
+			if a.compare(b) != -b.compare(a) {
+				t.Errorf("%v and %v", a, b)
+			}
+			for _, c := range all {
+				if a.compare(b) < 0 && b.compare(c) < 0 && a.compare(c) >= 0 {
+					t.Errorf("%v before %v before %v, and not before it", a, b, c)
+				}
+			}
+		}
+	}
 }
 
 // A print changes with every segment that comes, goes or changes.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"iter"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,6 +29,19 @@ func newStore(t testing.TB) *faulty {
 		t.Fatal(err)
 	}
 	return &faulty{Dir: d, root: root}
+}
+
+// redate makes the store say that it got the object at the given time.
+func (f *faulty) redate(t testing.TB, key string, at time.Time) store.Object {
+	t.Helper()
+	if err := os.Chtimes(filepath.Join(f.root, filepath.FromSlash(key)), at, at); err != nil {
+		t.Fatal(err)
+	}
+	o, err := f.Stat(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
 
 func (f *faulty) Create(ctx context.Context, key string) (store.Writer, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,8 @@ type Point struct {
 	At time.Time
 	// Marked says that its chain was found to be damaged: it may not come back.
 	Marked bool
-	// Later is what is known to be missing or damaged behind it, and could be
-	// nearer to the time that was asked for; nil if nothing is.
+	// Later is what the index has a record of and is missing behind it, and
+	// could be nearer to the time that was asked for; nil if nothing is.
 	Later error
 	chain *Chain
 	n     int // segments that it takes
@@ -54,61 +55,22 @@ func Points(ctx context.Context, st store.Store, prefix, owner, name string) ([]
 			return nil, cause
 		}
 	}
+	slices.SortStableFunc(all, func(a, b Point) int { return a.At.Compare(b.At) })
 	return all, errors.Join(errs...)
 }
 
+// points are those of the chain's readable segments. No clock is trusted: a
+// point is no later than its object, and no earlier than the one before it.
 func (c *Chain) points(marked bool) []Point {
 	var ps []Point
+	var last time.Time
 	for i, s := range c.Segments {
-		ps = append(ps, Point{Segment: s, At: s.Manifest.Created, Marked: marked, chain: c, n: i + 1})
+		if at := capped(s.Manifest.Created, s.Object); at.After(last) {
+			last = at
+		}
+		ps = append(ps, Point{Segment: s, At: last, Marked: marked, chain: c, n: i + 1})
 	}
 	return ps
-}
-
-// PointAt is the newest point of a repository that is not after at; the newest
-// of all when at is zero. A damaged segment after it is no hindrance; one that
-// would be the newest is. The index, which may be nil and must have been read
-// before, knows of segments that are gone.
-func PointAt(ctx context.Context, st store.Store, prefix, owner, name string, at time.Time, x *Index) (Point, error) {
-	lists, err := Chains(ctx, st, prefix, owner, name, x)
-	if err != nil {
-		return Point{}, err
-	}
-	missing, lacks := x.MissingOf(owner+"/"+name, lists)
-	lacks = lacks && (at.IsZero() || !missing.Chain.After(at))
-	for i := len(lists) - 1; i >= 0; i-- {
-		f := lists[i]
-		if !at.IsZero() && f.Full.After(at) {
-			continue
-		}
-		c, err := openStart(ctx, st, prefix, f.Objects)
-		if at.IsZero() && err != nil {
-			return Point{}, fmt.Errorf("the newest state is not whole: %w", err)
-		}
-		ps := c.points(f.Marked)
-		for k := len(ps) - 1; k >= 0; k-- {
-			p := ps[k]
-			if !at.IsZero() && p.At.After(at) {
-				continue
-			}
-			// What follows the point could be nearer to the time, unless the
-			// point is of that very second.
-			if k == len(ps)-1 && !p.At.Truncate(time.Second).Equal(at.Truncate(time.Second)) {
-				p.Later = err
-				if lacks && !f.Full.After(missing.Chain) {
-					p.Later = errors.Join(err, fmt.Errorf("%w: %s", errGone, missing))
-				}
-			}
-			return p, nil
-		}
-		if err != nil {
-			return Point{}, err
-		}
-	}
-	if len(lists) == 0 {
-		return Point{}, fmt.Errorf("%s/%s in %s: %w", owner, name, st.URL(prefix), ErrNoPoint)
-	}
-	return Point{}, &TooOldError{lists[0].Full}
 }
 
 var errGone = errors.New("archives that were recorded are gone")

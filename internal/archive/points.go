@@ -73,6 +73,37 @@ func (c *Chain) points(marked bool) []Point {
 	return ps
 }
 
+// Made is when the chain's last segment was made.
+func (c *Chain) Made() time.Time {
+	ps := c.points(false)
+	return ps[len(ps)-1].At
+}
+
+// A Made is what the manifest of a chain's last segment says.
+type Made struct {
+	At   time.Time // never later than the store got it
+	Host string    // of which repository
+	ID   int64
+}
+
+// LastMade reads the manifest of the last segment of a chain, and nothing else
+// of it.
+func LastMade(ctx context.Context, st store.Store, prefix, owner, name string, full time.Time) (Made, error) {
+	objects, err := ListChain(ctx, st, prefix, owner, name, full)
+	if err != nil {
+		return Made{}, err
+	}
+	if len(objects) == 0 {
+		return Made{}, fmt.Errorf("the chain of %s: %w", full.UTC().Format(stampLayout), ErrNoPoint)
+	}
+	s, err := openSegment(ctx, st, prefix, objects[len(objects)-1])
+	if err != nil {
+		return Made{}, err
+	}
+	m := &s.Manifest
+	return Made{capped(m.Created, s.Object), m.Host, m.RepositoryID}, nil
+}
+
 var errGone = errors.New("archives that were recorded are gone")
 
 // A TooOldError says that nothing is as old as was asked for. It is an

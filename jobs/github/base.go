@@ -139,14 +139,20 @@ func (t *task) begin(ctx context.Context, s *sight, b *base) (*archive.Writer, e
 			return nil, t.ofChain(err)
 		}
 		t.noticeEmpty(s, b)
-		return archive.Append(ctx, t.env.Store, b.chain, t.options())
+		o := t.options()
+		o.Created = t.after(b.chain.Made())
+		return archive.Append(ctx, t.env.Store, b.chain, o)
 	}
 	b.chain = nil
 	if t.r.size > 0 {
 		t.it.Expect(t.r.size)
 	}
-	key := archive.Key(t.env.Prefix, t.r.owner(), t.r.name(), t.env.Start, 0, false)
-	return archive.Create(ctx, t.env.Store, key, t.options())
+	o := t.options()
+	if t.listed.Segments > 0 {
+		o.Created = t.after(t.madeLast(ctx))
+	}
+	key := archive.Key(t.env.Prefix, t.r.owner(), t.r.name(), o.Created, 0, false)
+	return archive.Create(ctx, t.env.Store, key, o)
 }
 
 // due reports whether the chain is long enough, or heavy enough, that the next

@@ -39,6 +39,7 @@ type job struct {
 	// missing are the repositories of which recorded archives are gone.
 	missing map[string]bool
 	reread  counter
+	behind  sync.Once // the report says that the clock is behind
 }
 
 var _ runner.Job = (*job)(nil)

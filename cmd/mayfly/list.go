@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"mayfly/internal/archive"
 	"mayfly/internal/store"
@@ -77,11 +78,32 @@ func (l *lister) list(ctx context.Context, path string) error {
 	if len(all) == 0 {
 		return nothingThere(ctx, l.st, path, l.flags)
 	}
+	l.date(ctx, all)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if l.json {
 		return l.printJSON(listingJSON{l.st.URL(""), repositoriesJSON(all)})
 	}
 	return l.table(all)
 }
+
+// date reads when the newest archive of each was made.
+func (l *lister) date(ctx context.Context, all []archive.Repository) {
+	var group errgroup.Group
+	group.SetLimit(datedAtOnce)
+	for i := range all {
+		group.Go(func() error {
+			all[i].Date(ctx, l.st)
+			return nil
+		})
+	}
+	_ = group.Wait() // they return none
+}
+
+// datedAtOnce is how many archives are asked at the same time when they were
+// made.
+const datedAtOnce = 16
 
 func (l *lister) table(all []archive.Repository) error {
 	w := tabwriter.NewWriter(l.app.stdout, 0, 0, 2, ' ', 0)

@@ -22,10 +22,28 @@ type Repository struct {
 	Size        int64 // of all segments, in bytes
 	Gap         bool  // a segment is missing somewhere
 	Damaged     bool  // one of its chains has a mark: verify has found damage
+
+	newest Listed       // chain
+	last   store.Object // the last segment of it that has all before it
 }
 
 // Path is how a person names it: "PREFIX/OWNER/NAME".
 func (r Repository) Path() string { return below(r.Prefix) + r.Owner + "/" + r.Name }
+
+// Date makes Newest what the newest archive's manifest says: to a listing, all
+// increments of a store that was copied are as new as the copy. One that cannot
+// be read is at least as old as its chain.
+func (r *Repository) Date(ctx context.Context, st store.Store) {
+	if p, ok := ParseKey(r.Prefix, r.last.Key); !ok || !p.Incr {
+		return
+	}
+	r.Newest = r.newest.Began()
+	if s, err := openSegment(ctx, st, r.Prefix, r.last); err == nil {
+		if made := capped(s.Manifest.Created, s.Object); made.After(r.Newest) {
+			r.Newest = made
+		}
+	}
+}
 
 // Repositories lists what there are archives of below a path ("", a prefix, an
 // owner or a repository), by name. Nothing but the listing is read.
@@ -45,14 +63,18 @@ func Catalog(ctx context.Context, st store.Store, path string) ([]Repository, []
 	var at, last *Repository
 	var l Listed
 	var full time.Time
+	var whole store.Object // the last segment before a gap
 	end := func() {
 		if at != nil {
 			at.Gap = at.Gap || l.Gap
+			if at.newest.Segments == 0 || l.compare(at.newest) > 0 {
+				at.newest, at.last = l, whole
+			}
 			if l.Newest.After(at.Newest) {
 				at.Newest = l.Newest
 			}
 		}
-		l = Listed{}
+		l, whole = Listed{}, store.Object{}
 	}
 	for o, err := range st.List(ctx, below(path)) {
 		if err != nil {
@@ -78,7 +100,9 @@ func Catalog(ctx context.Context, st store.Store, path string) ([]Repository, []
 				found[key] = at
 			}
 		}
-		l.add(p, o)
+		if l.add(p, o); !l.Gap {
+			whole = o
+		}
 		at.Points++
 		at.Size += o.Size
 		if made := l.Newest; at.Oldest.IsZero() || !made.IsZero() && made.Before(at.Oldest) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"mayfly/runner"
 )
@@ -18,7 +17,7 @@ const goneShown = 10
 // deleted for that. Not meant are those that the config does not ask for:
 // another owner's, unless me is among the owners, and what include or exclude
 // keeps out by name.
-func (j *job) warnOfGone(all []*repository, good map[string]time.Time) {
+func (j *job) warnOfGone(all []*repository, good map[string]age) {
 	listed := make(map[string]bool, len(all))
 	for _, r := range all {
 		listed[r.fullName] = true

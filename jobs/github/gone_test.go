@@ -91,9 +91,9 @@ func TestManyGoneRepositories(t *testing.T) {
 	}
 	j := &job{config: &Config{Owners: []string{"o"}}, rec: runner.NewRecorder(discard(), time.Now), index: index}
 	j.env.Redact = func(s string) string { return s }
-	good := map[string]time.Time{}
+	good := map[string]age{}
 	for i := range 25 {
-		good[fmt.Sprintf("o/r%02d", i)] = start()
+		good[fmt.Sprintf("o/r%02d", i)] = age{at: start()}
 	}
 	j.warnOfGone([]*repository{{fullName: "o/r00"}}, good)
 	ws := j.rec.Snapshot().Warnings

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	gh "github.com/google/go-github/v57/github"
+	"golang.org/x/sync/errgroup"
 
 	"mayfly/internal/archive"
 	"mayfly/internal/gitwire"
@@ -90,7 +91,7 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	if listErr == nil {
 		j.warnOfGone(all, good)
 	}
-	picked := j.pick(all, good)
+	picked := j.pick(ctx, all, good)
 	j.forget(picked)
 	j.work(ctx, picked, good)
 	j.tellReread()
@@ -195,20 +196,26 @@ func (j *job) tokens() (tokenSource, error) {
 // longest for a good backup first, so that runs cut short reach everything in
 // time; then the largest, so that it does not come alone at the end. What is
 // not selected becomes a skipped item.
-func (j *job) pick(all []*repository, good map[string]time.Time) []*repository {
+func (j *job) pick(ctx context.Context, all []*repository, good map[string]age) []*repository {
 	picked := make([]*repository, 0, len(all))
+	var reading errgroup.Group
+	reading.SetLimit(j.config.parallel())
 	for _, r := range all {
 		if ok, key := j.config.selected(r); !ok {
 			j.rec.Log().Debug("skipped", "repository", r.fullName, "by", key)
 			it := j.rec.Start(r.fullName)
-			it.LastGood(good[r.fullName]) // its backup grows old too
-			it.End(runner.Skipped, nil)
+			reading.Go(func() error { // its backup grows old too
+				it.LastGood(j.lastGood(ctx, r, good[r.fullName]))
+				it.End(runner.Skipped, nil)
+				return nil
+			})
 			continue
 		}
 		picked = append(picked, r)
 	}
+	_ = reading.Wait() // they return none
 	sort.SliceStable(picked, func(i, k int) bool {
-		a, b := good[picked[i].fullName], good[picked[k].fullName]
+		a, b := good[picked[i].fullName].at, good[picked[k].fullName].at
 		if !a.Equal(b) {
 			return a.Before(b)
 		}
@@ -228,15 +235,14 @@ func noneSelected(listed int) error {
 
 // work backs up the repositories, several at once, and returns when none is
 // in work any more. After ctx's end those not begun are interrupted items.
-func (j *job) work(ctx context.Context, rs []*repository, good map[string]time.Time) {
+func (j *job) work(ctx context.Context, rs []*repository, good map[string]age) {
 	queue := make(chan *repository)
 	var wg sync.WaitGroup
 	for range min(j.config.parallel(), len(rs)) {
 		wg.Go(func() {
 			for r := range queue {
 				it := j.rec.Start(r.fullName)
-				it.LastGood(good[r.fullName])
-				j.item(ctx, r, it)
+				j.item(ctx, r, it, good[r.fullName])
 			}
 		})
 	}
@@ -249,7 +255,12 @@ func (j *job) work(ctx context.Context, rs []*repository, good map[string]time.T
 
 // item backs up one repository and ends its item. A panic is that item's
 // failure: the runner's own guard does not reach into other goroutines.
-func (j *job) item(ctx context.Context, r *repository, it *runner.Item) {
+func (j *job) item(ctx context.Context, r *repository, it *runner.Item, a age) {
+	guess := a.at
+	if a.id != 0 && (a.id != r.id || a.host != j.at.git.Host) {
+		guess = time.Time{}
+	}
+	it.LastGood(guess)
 	defer func() {
 		if p := recover(); p != nil {
 			j.rec.Log().Error("panic", "repository", r.fullName, "value", j.env.Redact(fmt.Sprint(p)), "stack", string(debug.Stack()))
@@ -261,6 +272,9 @@ func (j *job) item(ctx context.Context, r *repository, it *runner.Item) {
 		return
 	}
 	outcome, problem := j.backUp(ctx, r, it)
+	if !outcome.Good() {
+		it.LastGood(j.lastGood(ctx, r, a))
+	}
 	if problem != nil {
 		problem.Item = r.fullName
 		problem.Reason, problem.Fix = j.env.Redact(problem.Reason), j.env.Redact(problem.Fix)

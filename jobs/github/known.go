@@ -10,9 +10,8 @@ import (
 )
 
 // known reads the index, lists what is in the store once, for all repositories,
-// and returns when each repository last had a good backup: when its newest
-// segment was made, or was last found to be all there is.
-func (j *job) known(ctx context.Context) (map[string]time.Time, error) {
+// and returns how old the good backup of each is.
+func (j *job) known(ctx context.Context) (map[string]age, error) {
 	var err error
 	if j.index, err = archive.ReadIndex(ctx, j.env.Store, j.env.Prefix); err != nil {
 		j.rec.Log().Info("segments will be read again", "error", j.env.Redact(err.Error()))
@@ -23,14 +22,9 @@ func (j *job) known(ctx context.Context) (map[string]time.Time, error) {
 	}
 	j.warnOfMissing(missing)
 	j.index.Keep(func(name string) bool { return j.listed[name].Segments > 0 })
-	good := make(map[string]time.Time, len(j.listed))
+	good := make(map[string]age, len(j.listed))
 	for name, l := range j.listed {
-		at := l.Newest
-		// A time ahead of this run's is no proof of anything.
-		if e, ok := j.index.Find(name, l); ok && !l.Marked && e.Checked.After(at) && !e.Checked.After(j.env.Start) {
-			at = e.Checked
-		}
-		good[name] = at
+		good[name] = j.ageOf(name, l)
 	}
 	return good, nil
 }

@@ -233,8 +233,8 @@ func TestOrderOfWork(t *testing.T) {
 	j := &job{config: &Config{}, rec: runner.NewRecorder(discard(), time.Now)}
 	j.env.Redact = func(s string) string { return s }
 	repo := func(name string, size int64) *repository { return &repository{fullName: "o/" + name, size: size} }
-	picked := j.pick([]*repository{repo("new", 1), repo("old", 1), repo("big", 9), repo("never", 1), repo("never-big", 9)}, map[string]time.Time{
-		"o/new": start(), "o/big": start(), "o/old": start().Add(-time.Hour),
+	picked := j.pick(t.Context(), []*repository{repo("new", 1), repo("old", 1), repo("big", 9), repo("never", 1), repo("never-big", 9)}, map[string]age{
+		"o/new": {at: start()}, "o/big": {at: start()}, "o/old": {at: start().Add(-time.Hour)},
 	})
 	var got []string
 	for _, r := range picked {

@@ -149,7 +149,7 @@ func TestMemoryOfAListing(t *testing.T) {
 	if err := seen.save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	picked := j.pick(all, nil)
+	picked := j.pick(t.Context(), all, nil)
 	for _, r := range picked {
 		j.rec.Start(r.fullName).End(runner.Unchanged, nil)
 	}

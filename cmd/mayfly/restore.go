@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -58,8 +57,8 @@ repositories were not restored, 4 interrupted.`,
 				return err
 			}
 			dir := ""
-			if len(args) == 2 {
-				dir = args[1]
+			if len(args) == 2 && args[1] != "" {
+				dir = filepath.Clean(args[1]) // "out/", as the shell completes it
 			}
 			return a.restore(cmd.Context(), o, args[0], dir)
 		},
@@ -206,24 +205,15 @@ func (r *restoring) one(ctx context.Context, j wanted, dir string) error {
 	return nil
 }
 
-// restore makes one repository in a folder beside dir, which gets its name only
-// when everything is right. It returns how many refs there are.
+// restore makes one repository in a folder beside dir, or in it if it is there
+// and empty, which gets its name only when everything is right. It returns how many refs there are.
 func (r *restoring) restore(ctx context.Context, j wanted, p archive.Point, dir string) (refs int, err error) {
-	parent := filepath.Dir(dir)
-	if dir == "" {
-		parent = os.TempDir()
-	} else if err := free(dir); err != nil {
-		return 0, err
-	}
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return 0, err
-	}
-	tmp, err := os.MkdirTemp(parent, ".mayfly-restore-")
+	to, err := aim(dir)
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(tmp) // nothing is there any more if it got its name
-	work := filepath.Join(tmp, "repository")
+	defer to.drop()
+	work := to.work
 	defer func() { err = withoutPath(err, work) }()
 	repo, err := rebuild.New(ctx, rebuild.Options{Dir: work, Git: r.git, Checkout: r.o.checkout})
 	if err != nil {
@@ -247,47 +237,7 @@ func (r *restoring) restore(ctx context.Context, j wanted, p archive.Point, dir 
 			return 0, err
 		}
 	}
-	if dir == "" {
-		return len(s.Refs), nil
-	}
-	return len(s.Refs), name(work, dir)
-}
-
-// free reports whether dir can become a restored repository.
-func free(dir string) error {
-	fi, err := os.Stat(dir)
-	if err == nil && !fi.IsDir() {
-		return fmt.Errorf("%s is there already and is a file: name another folder", dir)
-	}
-	names, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case len(names) > 0:
-		return fmt.Errorf("%s is there already and not empty: nothing is overwritten: name another folder", dir)
-	}
-	return nil
-}
-
-// name gives a finished folder its name. A folder that is empty and cannot be
-// replaced, as the one that this process is in, is filled.
-func name(work, dir string) error {
-	err := os.Remove(dir)
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		return os.Rename(work, dir)
-	}
-	names, err := os.ReadDir(work)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if err := os.Rename(filepath.Join(work, n.Name()), filepath.Join(dir, n.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
+	return len(s.Refs), to.keep()
 }
 
 // A placelessError is an error whose text does not name the temporary folder,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mayfly/internal/archive"
+	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
@@ -33,7 +34,10 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 		if rest := strings.TrimPrefix(strings.TrimPrefix(repo.Path(), path), "/"); strings.Count(rest, "/") > 0 {
 			below = filepath.Join(dir, filepath.FromSlash(filepath.Dir(rest)))
 		}
-		err := r.both(ctx, repo, below)
+		err := inside(repo)
+		if err == nil {
+			err = r.both(ctx, repo, below)
+		}
 		if ctx.Err() != nil {
 			return err
 		}
@@ -60,6 +64,16 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 		return &codeError{code: exitFailed}
 	}
 	return &codeError{code: exitPartial}
+}
+
+// inside refuses a repository whose prefix, which anybody who writes to the
+// store can choose, would lead out of the folder that all are restored into.
+func inside(r archive.Repository) error {
+	path := r.Path()
+	if err := store.CheckKey(path); err != nil || strings.ContainsAny(path, `\:`) || !filepath.IsLocal(filepath.FromSlash(path)) {
+		return fmt.Errorf("its prefix %q is no path to restore into: restore it alone, into a DIR", r.Prefix)
+	}
+	return nil
 }
 
 // both restores a repository and its wiki, if it has one.

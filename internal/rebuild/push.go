@@ -115,28 +115,52 @@ func (d deaf) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-var errCredential = errors.New("the url to push to holds a user name or password: leave it out, and let git's credential helper give it (git help credentials)")
+var (
+	errCredential = errors.New("the url to push to holds a user name, a password or a token, or may hold one: leave it out, and let git's credential helper give it (git help credentials)")
+	errHost       = errors.New("the url to push to has no plain host name: write it like https://github.com/OWNER/NAME.git")
+)
 
-// CheckURL refuses a url that holds a credential, as Push does. The error does
-// not show it.
+// CheckURL refuses a url that holds a credential, as Push does, and one in which
+// it could be anywhere: what passes may be shown. The error does not show it.
 func CheckURL(url string) error {
 	scheme, rest, found := strings.Cut(url, "://")
 	if !found {
-		// [user@]host:path, or a path of the file system.
-		host, _, _ := strings.Cut(url, "/")
-		if user, _, ok := strings.Cut(host, "@"); ok && strings.Contains(user, ":") {
-			return errCredential
-		}
+		return checkPlace(url)
+	}
+	if scheme == "file" {
 		return nil
 	}
+	host, path := rest, ""
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		rest = rest[:end]
+		host, path = rest[:end], rest[end:]
 	}
-	at := strings.LastIndex(rest, "@")
-	// Over ssh it is the name of an account; over http it may be a token.
-	account := strings.HasSuffix(scheme, "ssh") && !strings.Contains(rest[:max(at, 0)], ":")
-	if at >= 0 && !account {
+	switch user, name, ok := strings.Cut(host, "@"); {
+	case ok && (!strings.Contains(scheme, "ssh") || strings.Contains(user, ":")):
+		return errCredential // over ssh it is the name of an account; over http it may be a token
+	case ok:
+		host = name
+	}
+	switch {
+	case strings.ContainsAny(path, "@?#"): // a password with a slash in it; a token as a parameter
 		return errCredential
+	case host == "" || strings.Trim(host, hostBytes) != "":
+		return errHost
+	}
+	return nil
+}
+
+// hostBytes are those of a host name, an address and a port.
+const hostBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]"
+
+// checkPlace is CheckURL of a path, or of [user@]host:path.
+func checkPlace(place string) error {
+	host, path, _ := strings.Cut(place, "/")
+	user, _, ok := strings.Cut(host, "@")
+	switch lower := strings.ToLower(place); {
+	case ok && strings.Contains(user, ":"), !ok && strings.Contains(host, ":") && strings.Contains(path, "@"):
+		return errCredential
+	case strings.HasPrefix(lower, "http:"), strings.HasPrefix(lower, "https:"):
+		return errHost
 	}
 	return nil
 }

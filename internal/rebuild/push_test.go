@@ -103,7 +103,6 @@ func TestPushURL(t *testing.T) {
 	}
 	for url, refused := range map[string]bool{
 		"https://github.com/octocat/hello.git":                false,
-		"https://github.com/octocat/hello@v1":                 false,
 		"ssh://git@github.com/octocat/hello.git":              false,
 		"git+ssh://git@github.com/octocat/hello.git":          false,
 		"git@github.com:octocat/hello.git":                    false,
@@ -118,6 +117,18 @@ func TestPushURL(t *testing.T) {
 		"ssh://git:s3cret@github.com/octocat/hello.git":       true,
 		"me:s3cret@github.com:octocat/hello.git":              true,
 		"https://s3cret@github.com?x":                         true,
+		"https://github.com/o/h.git?access_token=s3cret":      true,
+		"https://github.com/o/h.git#s3cret":                   true,
+		"https://me:s3/cret@github.com/o/h.git":               true,
+		"https://me:s3?cret@github.com/o/h.git":               true,
+		"https://me%3As3cret%40github.com/o/h.git":            true,
+		"https:/me:s3cret@github.com/o/h.git":                 true,
+		"https:/s3cret@github.com/o/h.git":                    true,
+		"me:s3/cret@github.com:o/h.git":                       true,
+		"ssh://me:s3/cret@github.com/o/h.git":                 true,
+		"https:///s3cret":                                     true,
+		"file:///srv/git/a@b?c.git":                           false,
+		"https://[::1]:8443/o/h.git":                          false,
 		"foo::https://me:s3cret@github.com/octocat/hello.git": true,
 	} {
 		err := r.Push(t.Context(), url, nil)

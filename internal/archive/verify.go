@@ -37,10 +37,11 @@ type Deep func(part Part, packs int64) (Builder, func(), error)
 
 // Verify reads every byte of every segment of one repository and returns how
 // each chain came out, the oldest first, and what the index, which was read
-// before and may be nil, records and is not there. It finds what is wrong with the structure of a
-// segment, with its checksums, with the objects in its packs (each is inflated
-// and counted), with the refs, whose digests are computed, and with the chain,
-// in which each segment must be the one that the next was made from.
+// before and may be nil, records and is not there. It finds what is wrong with
+// the structure of a segment, with its checksums, with the objects in its packs
+// (each is inflated and counted), with the refs, whose digests are computed,
+// with the commands that make them by hand, and with the chain, in which each
+// segment must be the one that the next was made from.
 //
 // deep, if not nil, is called once for each part of a chain that is well: all
 // objects are named by their content there, and everything is walked that any
@@ -143,8 +144,9 @@ func openVerified(ctx context.Context, st store.Store, prefix string, objects []
 		}
 	}
 	well := 0
+	was := map[Part]*Snapshot{} // before the segment
 	if err := c.replay(ctx, len(c.readers), func(i int) error {
-		if err := c.headers(i); err != nil {
+		if err := errors.Join(c.headers(i), c.commandsFit(i, was)); err != nil {
 			return err
 		}
 		c.readers[i].heads = nil // they hold all refs
@@ -186,48 +188,6 @@ func (s *segmentReader) verifyBundle(r io.Reader, e Entry) error {
 	return nil
 }
 
-// headers holds the headers of segment i's bundles, after verify, against the
-// state that the replay has reached.
-func (c *Chain) headers(i int) error {
-	for _, part := range []Part{Repo, Wiki} {
-		h, ok := c.readers[i].heads[part.bundle()]
-		if !ok {
-			continue
-		}
-		now := c.parts[part].now
-		if now == nil {
-			return damage("%s is there, and the part is absent", part.bundle())
-		}
-		for _, id := range h.Needs {
-			if _, known := c.parts[part].known[id]; !known || i == 0 {
-				return damage("%s needs %s, which no segment before holds", part.bundle(), id)
-			}
-		}
-		if head, ok := now.resolve(); ok && head != h.Head || !ok && !h.Head.IsZero() {
-			return damage("%s has %s for HEAD, and refs.json says otherwise", part.bundle(), h.Head)
-		}
-		refs := now.Refs
-		for _, r := range h.Refs {
-			at, found := slices.BinarySearchFunc(refs, r.Name(), func(a *plumbing.Reference, n plumbing.ReferenceName) int {
-				switch {
-				case a.Name() < n:
-					return -1
-				case a.Name() > n:
-					return 1
-				}
-				return 0
-			})
-			if !found || refs[at].Hash() != r.Hash() {
-				return damage("%s has %s at %s, and refs.json says otherwise", part.bundle(), r.Name(), r.Hash())
-			}
-		}
-		if i == 0 && len(h.Refs) != len(refs) {
-			return damage("%s has %d refs, and refs.json has %d", part.bundle(), len(h.Refs), len(refs))
-		}
-	}
-	return nil
-}
-
 // verifyDeep rebuilds one part of the whole chain.
 func (c *Chain) verifyDeep(ctx context.Context, part Part, deep Deep, read func(int64)) error {
 	var packs int64
@@ -236,8 +196,12 @@ func (c *Chain) verifyDeep(ctx context.Context, part Part, deep Deep, read func(
 			packs += e.Size
 		}
 	}
-	if packs == 0 {
+	known := c.parts[part].known
+	switch {
+	case len(known) == 0:
 		return nil
+	case packs == 0:
+		return damage("the %s of %s has refs, and no pack that could hold what they name", part, c.Repository)
 	}
 	b, done, err := deep(part, packs)
 	if err != nil {
@@ -251,7 +215,7 @@ func (c *Chain) verifyDeep(ctx context.Context, part Part, deep Deep, read func(
 		}
 		return err
 	}
-	tips := slices.SortedFunc(maps.Keys(c.parts[part].known), func(x, y plumbing.Hash) int { return slices.Compare(x[:], y[:]) })
+	tips := slices.SortedFunc(maps.Keys(known), func(x, y plumbing.Hash) int { return slices.Compare(x[:], y[:]) })
 	if err := b.Connected(ctx, tips); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause

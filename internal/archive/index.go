@@ -35,8 +35,8 @@ const (
 	indexName   = "index.json"
 	indexHead   = `{"format":2,"repositories":[` + "\n"
 	indexFormat = 2
-	indexLine   = 2 << 10   // bytes that a line may have
-	indexMax    = 512 << 20 // bytes that all of it may have
+	indexLine   = 2 << 10  // bytes that a line may have
+	indexMax    = 64 << 20 // bytes that all of it may have: 200,000 repositories
 )
 
 // IndexKey is where the index of the segments below prefix is kept.
@@ -89,6 +89,10 @@ func ReadIndex(ctx context.Context, st store.Store, prefix string) (*Index, erro
 	if err == nil {
 		defer r.Close()
 		x.version = o.ETag
+		if o.Size > indexMax {
+			x.changed = true
+			return x, fmt.Errorf("read %s: %w", st.URL(x.key), damage("it has %d bytes", o.Size))
+		}
 		var entries map[string]summary
 		if entries, err = parseIndex(io.LimitReader(r, indexMax)); err == nil {
 			x.entries = entries

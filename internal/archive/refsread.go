@@ -32,8 +32,7 @@ type refsPart struct {
 // readRefs reads refs.json, one ref at a time, so that memory holds the refs
 // and nothing else. It checks form and names, not the digests.
 func readRefs(r io.Reader) (*refsFile, error) {
-	d := json.NewDecoder(bufio.NewReader(r))
-	d.DisallowUnknownFields()
+	d := newRefsDecoder(r)
 	f := &refsFile{}
 	err := eachField(d, func(key string) error {
 		switch key {
@@ -97,7 +96,7 @@ func (f *refsFile) check() error {
 	return nil
 }
 
-func readPart(d *json.Decoder, to **refsPart) error {
+func readPart(d *refsDecoder, to **refsPart) error {
 	if *to != nil {
 		return errors.New("a part stands there twice")
 	}
@@ -147,8 +146,61 @@ func readPart(d *json.Decoder, to **refsPart) error {
 	})
 }
 
+// valueMax is how much of refs.json is read for one key or ref. A line of git's
+// protocol has at most 65,516 bytes; JSON may take six for one of them, and those
+// of a name that is not UTF-8 stand there once more in base64.
+const valueMax = 512 << 10
+
+var errLong = errors.New("a value in it is longer than any that a git server can have sent")
+
+// A refsDecoder is a json.Decoder that holds no more than one value in memory,
+// and refuses a long one.
+type refsDecoder struct {
+	*json.Decoder
+	in *valueReader
+}
+
+func newRefsDecoder(r io.Reader) *refsDecoder {
+	in := &valueReader{bufio.NewReader(r), valueMax}
+	d := &refsDecoder{json.NewDecoder(in), in}
+	d.DisallowUnknownFields()
+	return d
+}
+
+// A valueReader reads left more bytes.
+type valueReader struct {
+	r    io.Reader
+	left int
+}
+
+func (v *valueReader) Read(p []byte) (int, error) {
+	if v.left <= 0 {
+		return 0, errLong
+	}
+	n, err := v.r.Read(p[:min(len(p), v.left)])
+	v.left -= n
+	return n, err
+}
+
+// Decode and Token read one value, in which nested ones count as one.
+func (d *refsDecoder) Decode(v any) error {
+	d.in.left = valueMax
+	return d.Decoder.Decode(v)
+}
+
+func (d *refsDecoder) Token() (json.Token, error) {
+	d.in.left = valueMax
+	return d.Decoder.Token()
+}
+
+// More is another value's beginning, perhaps behind white space.
+func (d *refsDecoder) More() bool {
+	d.in.left = valueMax
+	return d.Decoder.More()
+}
+
 // eachField reads an object and calls f at each value.
-func eachField(d *json.Decoder, f func(key string) error) error {
+func eachField(d *refsDecoder, f func(key string) error) error {
 	if err := expect(d, json.Delim('{')); err != nil {
 		return err
 	}
@@ -156,7 +208,7 @@ func eachField(d *json.Decoder, f func(key string) error) error {
 }
 
 // members is eachField behind the opening brace.
-func members(d *json.Decoder, f func(key string) error) error {
+func members(d *refsDecoder, f func(key string) error) error {
 	for d.More() {
 		t, err := d.Token()
 		if err != nil {
@@ -170,7 +222,7 @@ func members(d *json.Decoder, f func(key string) error) error {
 	return expect(d, json.Delim('}'))
 }
 
-func eachItem(d *json.Decoder, f func() error) error {
+func eachItem(d *refsDecoder, f func() error) error {
 	if err := expect(d, json.Delim('[')); err != nil {
 		return err
 	}
@@ -182,7 +234,7 @@ func eachItem(d *json.Decoder, f func() error) error {
 	return expect(d, json.Delim(']'))
 }
 
-func expect(d *json.Decoder, want json.Delim) error {
+func expect(d *refsDecoder, want json.Delim) error {
 	t, err := d.Token()
 	if err == nil && t != want {
 		err = fmt.Errorf("%v stands where %v should", t, want)

@@ -60,11 +60,18 @@ func openStart(ctx context.Context, st store.Store, prefix string, listed []stor
 			return c, fmt.Errorf("segment %s: %w", st.URL(o.Key), err)
 		}
 		c.Repository = s.at.Owner + "/" + s.at.Name
+		if i >= tailsKept {
+			s.src.tail = nil // what is needed again is read again
+		}
 		c.readers = append(c.readers, s)
 		c.Segments = append(c.Segments, s.Segment)
 	}
 	return c, nil
 }
+
+// tailsKept is how many segments of an open chain keep the end that was read of
+// them, refs.json for the most part: as many as a chain has by default.
+const tailsKept = 32
 
 // follows checks that s is the segment number n of the chain.
 func (c *Chain) follows(n int, s *segmentReader) error {

@@ -16,6 +16,7 @@ import (
 // TestMotoSetup has the clients that set a deployment up talk to an AWS that
 // none of their authors wrote.
 func TestMotoSetup(t *testing.T) {
+	t.Parallel()
 	m := newMoto(t)
 	c := m.cloud(t, m.admin)
 	for _, x := range []struct {

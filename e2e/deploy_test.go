@@ -20,6 +20,7 @@ import (
 // TestDeploy is a deployment's life, from nothing to nothing, as the person
 // types it, at an AWS that checks every request.
 func TestDeploy(t *testing.T) {
+	t.Parallel()
 	l := newLaptop(t)
 	l.world.repo("small", gittest.Normal)
 	config := l.deployment("weekly", "budget: 5")
@@ -244,6 +245,7 @@ func (l *laptop) checkPolicy() {
 // TestDeployKilled kills deploy with SIGKILL at ten of its requests, before AWS
 // gets them or after it has answered, and calls it again.
 func TestDeployKilled(t *testing.T) {
+	t.Parallel()
 	l := newLaptop(t)
 	var mu sync.Mutex
 	requests := 0

@@ -148,6 +148,9 @@ jobs:
 `, name, motoRegion, l.world.url)
 	for _, line := range lines {
 		key, _, _ := strings.Cut(line, ":")
+		if key == "jobs" {
+			text, _, _ = strings.Cut(text, "jobs:")
+		}
 		kept := slices.DeleteFunc(strings.SplitAfter(text, "\n"), func(had string) bool { return strings.HasPrefix(had, key+":") })
 		text = line + "\n" + strings.Join(kept, "")
 	}

@@ -42,6 +42,7 @@ const sampled = 20
 // its answer lost, a run harms nothing, and the next one heals. Each run of the
 // suite tries others of these points.
 func TestFaultKillPoints(t *testing.T) {
+	t.Parallel()
 	k := weekOf(t)
 	var points []string
 	calm := k.inWorld(t)

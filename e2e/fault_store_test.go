@@ -44,6 +44,7 @@ func op(names ...string) func(*s3test.Request) bool {
 // What a store does to a run: either the run bears it, or it says honestly what
 // is not backed up; nothing is harmed, and the next run heals.
 func TestFaultStore(t *testing.T) {
+	t.Parallel()
 	k := weekOf(t)
 	const ever = 1 << 30
 	slow := s3test.Fault{Status: 503, Code: "SlowDown", Message: "Please reduce your request rate."}
@@ -100,6 +101,7 @@ func TestFaultStore(t *testing.T) {
 
 // What a git server does to an increment.
 func TestFaultGitServer(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		fault gittest.Fault
@@ -155,6 +157,7 @@ func TestFaultGitServer(t *testing.T) {
 
 // A full disk stops what does not fit, and nothing else.
 func TestFaultFullDisk(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if err := os.Mkdir(w.storeDir(), 0o755); err != nil {
 		t.Fatal(err)
@@ -201,6 +204,7 @@ func TestFaultFullDisk(t *testing.T) {
 // Of two runs at once one works; when its lock is taken away under it, neither
 // loses nor damages anything.
 func TestFaultTwoRuns(t *testing.T) {
+	t.Parallel()
 	where(t, "", func(t *testing.T, w *world, address string) {
 		p := midway(w, address)
 		second := w.run(w.config(address))

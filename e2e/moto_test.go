@@ -16,6 +16,7 @@ import (
 // the other out of the policy: each time something else comes out, and what is
 // said names the permission that is missing.
 func TestMotoRole(t *testing.T) {
+	t.Parallel()
 	m := newMoto(t)
 	m.world.repo("small", gittest.Normal)
 	if err := gittest.Big(m.world.bare("large"), 6<<20, 1); err != nil {

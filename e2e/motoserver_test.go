@@ -32,6 +32,8 @@ import (
 const (
 	motoAccount = "123456789012" // moto's default
 	motoRegion  = "eu-west-1"
+	// othersBucket is closed to everybody here, as another account's is.
+	othersBucket = "others-bucket"
 )
 
 // A moto is a moto server with IAM enforced, and in it all that a deployment
@@ -154,6 +156,8 @@ func (m *moto) faulty(next http.Handler) http.Handler {
 			defer seen(r, true)
 		}
 		switch {
+		case r.Method == http.MethodHead && strings.Trim(r.URL.Path, "/") == othersBucket:
+			w.WriteHeader(http.StatusForbidden) // moto looks at no owner
 		case refuse:
 			io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "application/xml")

@@ -26,6 +26,7 @@ import (
 // CloudFormation's own schemas of resources, and the States Language: no
 // errors, no warnings, no remarks.
 func TestTemplatesLint(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("../stack/testdata/*.json")
 	if err != nil || len(files) < 7 {
 		t.Fatalf("%d templates: %v", len(files), err)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mayfly/internal/store"
 )
 
 // stampLayout is the time in a key: UTC, sortable, and legal in file names.
@@ -55,7 +57,9 @@ func ParseKey(prefix, key string) (Place, bool) {
 	return p, Key(prefix, p.Owner, p.Name, p.Full, p.Number, p.Incr) == key
 }
 
-// SplitKey is ParseKey for a key below any prefix, which it returns.
+// SplitKey is ParseKey for a key below any prefix, which it returns. It reports
+// false for prefixes that no store of ours would take: a person may look at what
+// is printed of them.
 func SplitKey(key string) (prefix string, p Place, ok bool) {
 	at := len(key)
 	for range 4 {
@@ -67,7 +71,7 @@ func SplitKey(key string) (prefix string, p Place, ok bool) {
 		prefix = key[:at]
 	}
 	p, ok = ParseKey(prefix, key)
-	return prefix, p, ok
+	return prefix, p, ok && store.CheckKey(key) == nil
 }
 
 func below(prefix string) string {

@@ -70,3 +70,19 @@ func TestCheckName(t *testing.T) {
 		}
 	}
 }
+
+// A key that no store of ours would take is no segment's, whoever put it there:
+// its prefix is printed, and restored into.
+func TestSplitKey(t *testing.T) {
+	t.Parallel()
+	tail := Key("", "acme", "site", created, 0, false)
+	for prefix, ok := range map[string]bool{
+		"": true, "github": true, "a/b": true, "é": true,
+		"a\x1b[2Jb": false, "a\nb": false, "..": false, "a/../b": false, "a//b": false, "\xff": false,
+	} {
+		got, p, is := SplitKey(below(prefix) + tail)
+		if is != ok || ok && (got != prefix || p.Name != "site") {
+			t.Errorf("%q: %q %+v %t", prefix, got, p, is)
+		}
+	}
+}

@@ -104,6 +104,17 @@ func (c *call) fail(err error) error {
 	return e
 }
 
+// servesGit reports whether the answer begins with the line that names the
+// service, as every smart server's does. It is all that tells the answer of a
+// git before 2.41 about an empty repository, one more flush, from nothing.
+// https://git-scm.com/docs/http-protocol#_smart_server_response
+func (c *call) servesGit() bool {
+	c.probe.mu.Lock()
+	defer c.probe.mu.Unlock()
+	_, line, _ := strings.Cut(string(c.probe.excerpt), "#")
+	return len(c.probe.excerpt) > 4 && c.probe.excerpt[4] == '#' && strings.HasPrefix(line, " service=git-upload-pack")
+}
+
 // errPacket returns what git says in an ERR packet at the beginning of an
 // answer, after the line that names the service, or "".
 func (c *call) errPacket(body []byte) string {

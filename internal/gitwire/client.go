@@ -56,6 +56,9 @@ func (c *Client) Advertise(ctx context.Context, repo string) (*Advertisement, er
 	defer call.end()
 	refs, err := call.session.AdvertisedReferencesContext(call.ctx)
 	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		if !call.servesGit() {
+			return nil, &Error{Kind: Cut, Status: http.StatusOK, URL: call.url, Err: errors.New("it has no reference and does not name the service: this is no empty repository")}
+		}
 		return &Advertisement{Empty: true, url: call.landed()}, nil
 	}
 	if err != nil {

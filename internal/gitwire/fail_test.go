@@ -369,6 +369,18 @@ func TestEmptyWithCapabilities(t *testing.T) {
 	wantErr(t, err, gitwire.ErrNothingToFetch)
 }
 
+// Git before 2.41 shows it by nothing at all behind the service's line. Nothing
+// at all is no repository.
+func TestEmptyWithoutCapabilities(t *testing.T) {
+	t.Parallel()
+	a, err := client(t).Advertise(t.Context(), answers(t, service+"0000", ""))
+	if err != nil || !a.Empty {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	_, err = client(t).Advertise(t.Context(), answers(t, "0000", ""))
+	wantKind(t, err, gitwire.Cut)
+}
+
 func TestOddPacks(t *testing.T) {
 	t.Parallel()
 	refs := service + packet(oneID+" refs/heads/a\x00side-band-64k ofs-delta\n") + "0000"

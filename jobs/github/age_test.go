@@ -3,6 +3,7 @@ package github
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,4 +92,22 @@ func TestAgeOfStranger(t *testing.T) {
 			t.Errorf("index lost %t: it has no backup, and the last good one is said to be of %s", lost, at)
 		}
 	}
+}
+
+// A repository that has nothing but a detached HEAD is not empty.
+func TestDetachedAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.repo("octo/r", gittest.Normal)
+	w.git("octo/r", "update-ref", "--no-deref", "HEAD", strings.TrimSpace(w.git("octo/r", "rev-parse", "main")))
+	for _, ref := range strings.Fields(w.git("octo/r", "for-each-ref", "--format=%(refname)")) {
+		w.git("octo/r", "update-ref", "-d", ref)
+	}
+	want(t, w.mustRun(w.config()), map[string]runner.Outcome{"octo/r": runner.Changed})
+	rep := w.later(w.config())
+	want(t, rep, map[string]runner.Outcome{"octo/r": runner.Unchanged})
+	if len(rep.Warnings) > 0 {
+		t.Error(rep.Warnings)
+	}
+	w.points("octo/r")
 }

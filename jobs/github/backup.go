@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
 	"mayfly/internal/archive"
 	"mayfly/internal/gitwire"
 	"mayfly/internal/store"
@@ -172,9 +174,15 @@ func (t *task) attempt(ctx context.Context) (runner.Outcome, error) {
 	return outcomeOf(s, runner.Changed), nil
 }
 
-// outcomeOf is what became of the repository; one without refs is empty.
+// empty reports whether there is no object: a detached HEAD names one.
+func (s *sight) empty() bool {
+	h := s.repoAs.Head
+	return len(s.repo.Refs) == 0 && (h == nil || h.Type() != plumbing.HashReference)
+}
+
+// outcomeOf is what became of the repository.
 func outcomeOf(s *sight, o runner.Outcome) runner.Outcome {
-	if len(s.repo.Refs) == 0 {
+	if s.empty() {
 		return runner.Empty
 	}
 	return o

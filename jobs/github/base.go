@@ -131,7 +131,7 @@ func (t *task) same(ctx context.Context, s *sight, b *base) (bool, error) {
 // begin begins an increment, or a full segment where there is no chain or where
 // it is time for one.
 func (t *task) begin(ctx context.Context, s *sight, b *base) (*archive.Writer, error) {
-	if b.digest != "" && (!t.due() || len(s.repo.Refs) == 0 || t.wikiFailed) {
+	if b.digest != "" && (!t.due() || s.empty() || t.wikiFailed) {
 		if err := t.open(ctx, b); err != nil {
 			return nil, err
 		}
@@ -165,7 +165,7 @@ func (t *task) due() bool {
 
 // noticeEmpty says in the report that a repository has lost everything.
 func (t *task) noticeEmpty(s *sight, b *base) {
-	if len(s.repo.Refs) > 0 || b.chain.Last().Manifest.Parts.Repo.Refs == 0 {
+	if !s.empty() || b.chain.Last().Manifest.Parts.Repo.State == archive.Empty {
 		return
 	}
 	t.warn(runner.Problem{Item: t.r.fullName, Doing: "back up",

@@ -129,10 +129,11 @@ func dirObject(key string, fi fs.FileInfo, now time.Time) Object {
 	return o
 }
 
-// fileETag tells versions of a file apart without reading it: every version is
-// a new file (another inode, where there are inodes) with a time of its own.
+// fileETag tells versions of a file apart without reading it: every version has
+// a time of its own. The inode has no part in it: FAT and others make numbers
+// up as they go, others after each mount, and so do copies that keep times.
 func fileETag(fi fs.FileInfo) ETag {
-	return ETag(fmt.Sprintf("%x-%x-%x", fi.ModTime().UnixNano(), fi.Size(), inode(fi)))
+	return ETag(fmt.Sprintf("%x-%x", fi.ModTime().UnixNano(), fi.Size()))
 }
 
 // Open implements Store.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mayfly/internal/store"
 	"mayfly/internal/store/storetest"
@@ -259,5 +260,48 @@ func TestDirListsBehindLinks(t *testing.T) {
 	}
 	if _, err := list("plain/"); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("a dead link: error %v", err)
+	}
+}
+
+// A file that is the same, in another place of the disk, is the same version;
+// one that is written again is another, though its time was ahead.
+func TestDirVersions(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	d, _ := store.NewDir(root)
+	first, err := d.Put(t.Context(), "k", []byte("1"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, "k")
+	fi, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file+".copy", []byte("1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".copy", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, fi.ModTime(), fi.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := d.Stat(t.Context(), "k"); err != nil || o.ETag != first {
+		t.Errorf("a copy is %s, %v, and was %s", o.ETag, err, first)
+	}
+	ahead := fi.ModTime().Add(time.Hour)
+	if err := os.Chtimes(file, ahead, ahead); err != nil {
+		t.Fatal(err)
+	}
+	o, err := d.Stat(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[store.ETag]bool{first: true, o.ETag: true}
+	for last := o.ETag; len(seen) < 20; seen[last] = true {
+		if last, err = d.Put(t.Context(), "k", []byte("2"), last); err != nil || seen[last] {
+			t.Fatalf("version %d is %s, %v", len(seen), last, err)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -30,8 +29,6 @@ func rmdir(dir string) error {
 	}
 	return windows.RemoveDirectory(p)
 }
-
-func inode(fs.FileInfo) uint64 { return 0 }
 
 func isFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)

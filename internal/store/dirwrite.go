@@ -110,16 +110,7 @@ func (w *dirWriter) publish(old ETag) (Object, error) {
 	case err == nil && fileETag(cur) != old, err != nil && old != "":
 		return Object{}, ErrChanged
 	}
-	// Every version gets a time of its own, later than the one before: the
-	// file system's own may have steps of milliseconds.
-	now := time.Now()
-	if cur != nil && !now.After(cur.ModTime()) {
-		now = cur.ModTime().Add(time.Microsecond)
-	}
-	if err := os.Chtimes(w.f.Name(), now, now); err != nil {
-		return Object{}, err
-	}
-	fi, err := w.f.Stat()
+	fi, err := w.date(cur)
 	if err != nil {
 		return Object{}, err
 	}
@@ -142,6 +133,27 @@ func (w *dirWriter) publish(old ETag) (Object, error) {
 		return Object{}, err
 	}
 	return dirObject(w.key, fi, time.Now()), nil
+}
+
+// date gives the new version a time of its own, later than that of the one
+// before, if there is one: the file system's may have steps of milliseconds, or
+// of two seconds (FAT).
+func (w *dirWriter) date(before fs.FileInfo) (fs.FileInfo, error) {
+	at := time.Now()
+	for _, step := range []time.Duration{time.Microsecond, 10 * time.Millisecond, 2 * time.Second, 4 * time.Second} {
+		if before != nil && !at.After(before.ModTime()) {
+			at = before.ModTime().Add(step)
+		}
+		if err := os.Chtimes(w.f.Name(), at, at); err != nil {
+			return nil, err
+		}
+		fi, err := w.f.Stat()
+		if err != nil || before == nil || fi.ModTime().After(before.ModTime()) {
+			return fi, err
+		}
+		at = before.ModTime()
+	}
+	return nil, errors.New("the file system does not keep the times of files: use another for the store")
 }
 
 // linkOnce moves a file to a name that must be free. link(2) refuses to

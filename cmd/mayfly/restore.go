@@ -34,11 +34,12 @@ func newRestoreCmd(a *app) *cobra.Command {
 		Long: `Restore makes a repository of what the store has: a bare one with every branch,
 tag, note and other ref, or with --checkout one to work in. Every byte is held
 against its checksum and everything that the refs need is walked before DIR
-appears under its name. DIR must be new, or empty.
+appears under its name. DIR must be new, or an empty folder, which is filled.
 
 --at takes a day or month (its end), a day and time, a run's id, an age like 30d
-or 90m, or what mayfly list prints; of
-the points in time that mayfly list shows, the last one before it is restored.
+or 90m, or what mayfly list prints; of the points in time that mayfly list
+shows, the last one before it is restored. If that one may be missing or
+damaged, nothing is: the error says so, and what --at gives the one before.
 
 It works from the store alone; neither GitHub nor, with --store, a config is
 needed. It uses git where there is one, and does without where there is none;

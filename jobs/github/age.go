@@ -44,6 +44,11 @@ func (j *job) lastGood(ctx context.Context, r *repository, a age) time.Time {
 	if !a.sure && !a.at.IsZero() && ctx.Err() == nil {
 		a = j.read(ctx, r, a)
 	}
+	return j.of(r, a)
+}
+
+// of is the age, unless it is that of another repository of the same name.
+func (j *job) of(r *repository, a age) time.Time {
 	if a.id != 0 && (a.id != r.id || a.host != j.at.git.Host) {
 		return time.Time{}
 	}

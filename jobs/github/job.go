@@ -256,11 +256,7 @@ func (j *job) work(ctx context.Context, rs []*repository, good map[string]age) {
 // item backs up one repository and ends its item. A panic is that item's
 // failure: the runner's own guard does not reach into other goroutines.
 func (j *job) item(ctx context.Context, r *repository, it *runner.Item, a age) {
-	guess := a.at
-	if a.id != 0 && (a.id != r.id || a.host != j.at.git.Host) {
-		guess = time.Time{}
-	}
-	it.LastGood(guess)
+	it.LastGood(j.of(r, a))
 	defer func() {
 		if p := recover(); p != nil {
 			j.rec.Log().Error("panic", "repository", r.fullName, "value", j.env.Redact(fmt.Sprint(p)), "stack", string(debug.Stack()))

@@ -45,8 +45,15 @@ func (a *app) check(c *runner.Config) error {
 		}
 	}
 	s := c.Schedule
+	if err := scheduleError(c, a.now()); err != nil {
+		return usageError(err)
+	}
 	for _, t := range s.Start.Next(a.now(), s.Timezone.Location(), 1) {
 		fmt.Fprintf(a.stdout, "  next start: %s, for %s at most\n", t.Format("Mon 2 Jan 2006 15:04 MST"), s.Deadline)
+	}
+	if !s.Start.IsZero() && instanceReady(c) == nil {
+		fmt.Fprintf(a.stdout, "Next: mayfly plan%s, for a run on an instance; mayfly run%[1]s, for one here\n", a.configFlag())
+		return nil
 	}
 	fmt.Fprintf(a.stdout, "Next: mayfly run%s\n", a.configFlag())
 	return nil

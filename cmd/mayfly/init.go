@@ -34,7 +34,7 @@ func newInitGithubCmd(a *app) *cobra.Command {
 		Use:   "github",
 		Short: "Write a config that backs up GitHub repositories",
 		Example: `  mayfly init github --owner octocat
-  mayfly init github --owner me --store s3://onlinebackupbucket --region eu-west-1 --email you@example.com`,
+  mayfly init github --owner me --store s3://onlinebackupbucket --region eu-west-1 --email you@example.com --start "0 17 * * FRI"`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.initGithub(s) },
 	}
@@ -45,6 +45,8 @@ func newInitGithubCmd(a *app) *cobra.Command {
 	f.StringVar(&s.region, "region", "", "AWS `REGION`, needed for s3:// and for e-mail")
 	f.StringVar(&s.email, "email", "", "`ADDRESS` that gets the report")
 	f.StringVar(&s.token, "token", "", "where the token is kept: env:NAME, file:/path, ssm:/name or secretsmanager:name; never the token itself")
+	f.StringVar(&s.start, "start", "", "when an instance does it, in `CRON`'s five fields, like \"0 17 * * FRI\"")
+	f.StringVar(&s.zone, "timezone", "", "the time zone of --start, an IANA `NAME` like Europe/Berlin (default UTC)")
 	f.StringVarP(&s.output, "output", "o", defaultConfig, "`FILE` to write")
 	return c
 }
@@ -53,6 +55,9 @@ func newInitGithubCmd(a *app) *cobra.Command {
 func (a *app) initGithub(s starter) error {
 	if len(s.owners) == 0 {
 		return usageError(errors.New("init github: whose repositories? add --owner with a user or organization, or --owner me"))
+	}
+	if s.zone != "" && s.start == "" {
+		return usageError(errors.New("init github: --timezone is that of --start: add it, like --start \"0 17 * * FRI\""))
 	}
 	if s.store == "" {
 		dir, err := filepath.Abs(filepath.Join(filepath.Dir(s.output), "backups"))

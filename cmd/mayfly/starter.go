@@ -12,6 +12,7 @@ import (
 type starter struct {
 	owners                                    []string
 	name, store, region, email, token, output string
+	start, zone                               string
 }
 
 // text is the config, with comments that say what else there is. What is not
@@ -43,6 +44,10 @@ func (s starter) text() string {
 	line("# Who gets the report. Without it, the console does.")
 	optional(s.email != "", "notify: {email: [%s]}", yamlText(s.email), "you@example.com")
 	line("")
+	line("# When an instance does the work, once mayfly deploy has set it up: cron's five")
+	line("# fields in a time zone; and after how long it ends, whatever it is doing.")
+	optional(s.start != "", "schedule: {%s, deadline: 2h}", s.schedule(), `start: "0 17 * * FRI", timezone: Europe/Berlin`)
+	line("")
 	line("jobs:")
 	line("  - name: github")
 	line("    github:")
@@ -58,6 +63,14 @@ func (s starter) text() string {
 	line("      # archived: false")
 	line("      # wiki: false")
 	return b.String()
+}
+
+// schedule is the start, and its time zone where one is given.
+func (s starter) schedule() string {
+	if s.zone == "" {
+		return "start: " + strconv.Quote(s.start)
+	}
+	return "start: " + strconv.Quote(s.start) + ", timezone: " + yamlText(s.zone)
 }
 
 // plainYAML is text that YAML reads as that text without quotes, in a list too.

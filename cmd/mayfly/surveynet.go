@@ -140,7 +140,7 @@ func (s *survey) lookNetwork(ctx context.Context) error {
 		return err
 	}
 	n.VPC = found.VPC
-	var zones, without []string
+	var without []string
 	for _, sub := range found.Subnets {
 		if !slices.ContainsFunc(s.types, func(t cloud.InstanceType) bool { return slices.Contains(t.Zones, sub.Zone) }) {
 			without = append(without, sub.Zone)
@@ -148,7 +148,6 @@ func (s *survey) lookNetwork(ctx context.Context) error {
 		}
 		n.Subnets = append(n.Subnets, stack.Subnet{ID: sub.ID, Zone: sub.Zone})
 		s.publicAddress = s.publicAddress || n.PublicAddress || sub.PublicIP
-		zones = append(zones, sub.Zone)
 	}
 	if len(n.Subnets) == 0 && len(s.types) > 0 {
 		s.problem("network: no instance type of the config is offered in %s, where the subnets are: name other types, or other subnets", strings.Join(without, ", "))

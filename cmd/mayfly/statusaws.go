@@ -32,9 +32,11 @@ type awsStatus struct {
 	Leftover  []leftover        `json:"leftover,omitempty"`
 	Schedule  []scheduledStatus `json:"schedule,omitempty"`
 
-	group   string          // its name
-	missing bool            // there is neither stack nor group
-	in      map[string]bool // the group's instances
+	group   string // its name
+	missing bool   // there is neither stack nor group
+	// scheduled says that the config has a start.
+	scheduled bool
+	in        map[string]bool // the group's instances
 }
 
 type instanceStatus struct {
@@ -75,7 +77,7 @@ func (a *app) readAWS(ctx context.Context, c *runner.Config) (*awsStatus, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &awsStatus{Region: aws.Region(), group: cmp.Or(c.Group, string(c.Name)), in: map[string]bool{}}
+	s := &awsStatus{Region: aws.Region(), group: cmp.Or(c.Group, string(c.Name)), in: map[string]bool{}, scheduled: !c.Schedule.Start.IsZero()}
 	d, err := deploy.Mine(ctx, aws.stacks, string(c.Name))
 	if err != nil && !errors.Is(err, deploy.ErrForeign) {
 		return nil, err
@@ -222,8 +224,12 @@ func (s *awsStatus) print(w io.Writer, config string) {
 	default:
 		line("In AWS:", "deployed in %s", s.Region)
 	}
-	if !s.Armed && s.Stack != "" && len(s.Schedule) == 0 {
-		line("Schedule:", "none in force")
+	switch {
+	case s.Stack == "" || s.Armed:
+	case s.scheduled:
+		line("Schedule:", "NOT IN FORCE: mayfly deploy%s puts it in force", config)
+	default:
+		line("Schedule:", "none; mayfly start%s starts a run", config)
 	}
 	for _, i := range s.Instances {
 		line("Instance:", "%s (%s), %s", i.ID, typeAndZone(i.Type, i.Zone), i.State)

@@ -298,7 +298,7 @@ func (s *survey) make(a *app, o deployOptions) {
 	n.Instance.LaunchConfiguration, n.Instance.RootGiB = c.Instance.LaunchConfiguration, c.Instance.Disk
 	n.Instance.UserData = s.userData
 	n.Notices = c.Notify.Launches
-	n.SkipMissedRuns = !c.Notify.MissedRuns() || c.Store.Endpoint != ""
+	n.SkipMissedRuns = !c.Notify.MissedRuns() || s.elsewhere()
 	n.Budget = stack.Budget{USD: c.Budget, Emails: n.Topic.Emails}
 	for _, j := range c.Jobs {
 		needs := j.Config.Needs()
@@ -318,6 +318,26 @@ func (s *survey) make(a *app, o deployOptions) {
 	if s.template, err = stack.Template(*n); err != nil {
 		s.problems = append(s.problems, err)
 	}
+}
+
+// elsewhere reports whether store or topic are where the check for missed runs
+// cannot reach: a state machine calls the services of its own region.
+func (s *survey) elsewhere() bool {
+	c := s.config
+	if c.Store.Endpoint != "" {
+		return true // which is noted
+	}
+	far := func(what, region string) bool {
+		if region == "" || region == s.region {
+			return false
+		}
+		if c.Notify.MissedRuns() && !c.Schedule.Start.IsZero() {
+			s.notes = append(s.notes, fmt.Sprintf("%s is in %s and the deployment in %s: nobody looks for runs that never happened", what, region, s.region))
+		}
+		return true
+	}
+	topic := strings.Split(s.topic(), ":")
+	return far("the bucket", string(c.Store.Region)) || far("the topic", topic[min(3, len(topic)-1)])
 }
 
 // A neededSecret is one that a job reads, and where its value may be had from.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
@@ -95,6 +96,11 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 		return d, fmt.Errorf("open the store %s: %w", c.Store.URL, err)
 	}
 	d.Store = st
+	if a.instance == nil { // a machine's only run there
+		if start, err = a.ownSecond(ctx, st, d, start); err != nil {
+			return d, err
+		}
+	}
 	if dir, ok := dirOf(st.URL("")); ok {
 		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 			d.Remarks = append(d.Remarks, runner.Problem{
@@ -120,6 +126,23 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 		d.Tasks = append(d.Tasks, t)
 	}
 	return d, nil
+}
+
+// ownSecond waits for the next second if a run of this machine began in this
+// one: a run is named after its second.
+func (a *app) ownSecond(ctx context.Context, st store.Store, d *runner.Deployment, start time.Time) (time.Time, error) {
+	const tries = 3
+	for range tries {
+		if _, err := st.Stat(ctx, "runs/"+d.RunID+"/started.json"); err != nil {
+			return start, nil // what is wrong with the store, the run itself says
+		}
+		if err := wait(ctx, start.Truncate(time.Second).Add(time.Second).Sub(start)); err != nil {
+			return start, err
+		}
+		start = a.now().UTC()
+		d.RunID = runner.NewRunID(start, a.hostname)
+	}
+	return start, nil
 }
 
 // A restorer is a job whose items can be got back one by one.

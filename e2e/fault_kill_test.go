@@ -36,7 +36,7 @@ func pointOf(r *s3test.Request) string {
 
 // sampled is how many of the kill points are tried unless MAYFLY_E2E_ALL is
 // set: all of them take ten minutes.
-const sampled = 20
+const sampled = 10
 
 // Killed at any request to its store, before the request has an effect or with
 // its answer lost, a run harms nothing, and the next one heals. Each run of the

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/spf13/cobra"
 
 	"mayfly/internal/archive"
@@ -124,6 +125,11 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 	}
 	r.flags = a.storeFlags(o.store)
 	a.unbound()
+	if o.pushTo != "" { // before the long work
+		if err := rebuild.CheckTarget(ctx, r.git, o.pushTo); err != nil {
+			return asFailed(fmt.Errorf("restore %s: %w", path, err))
+		}
+	}
 	if o.all {
 		return a.ofData(ctx, r.everything(ctx, path, dir))
 	}
@@ -233,12 +239,17 @@ func (r *restoring) restore(ctx context.Context, j wanted, p archive.Point, dir 
 			return 0, err
 		}
 	}
+	refs = len(s.Refs)
 	if r.o.pushTo != "" {
-		if err := repo.Push(ctx, r.o.pushTo, r.app.stderr); err != nil {
-			return 0, err
+		if err := repo.Push(ctx, r.o.pushTo, r.app.onTerminal()); err != nil {
+			return 0, fmt.Errorf("%w; part of it may be there: make the target anew before you try again", err)
+		}
+		refs = repo.Pushable()
+		if h := s.Head; refs > 0 && h != nil && h.Type() == plumbing.SymbolicReference {
+			r.app.say("HEAD cannot be pushed: the default branch of %s is to be %s.", r.o.pushTo, h.Target().Short())
 		}
 	}
-	return len(s.Refs), to.keep()
+	return refs, to.keep()
 }
 
 // A placelessError is an error whose text does not name the temporary folder,

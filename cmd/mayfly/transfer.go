@@ -27,10 +27,16 @@ type transfer struct {
 // transfer begins to show work on about so many bytes.
 func (a *app) transfer(what string, total int64) *transfer {
 	t := &transfer{what: what, total: total, began: time.Now()}
-	if f, ok := a.stderr.(*os.File); ok && !a.quiet && a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) {
-		t.out = f
-	}
+	t.out = a.onTerminal()
 	return t
+}
+
+// onTerminal is where progress can be shown; nil where nobody looks.
+func (a *app) onTerminal() io.Writer {
+	if f, ok := a.stderr.(*os.File); ok && !a.quiet && a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
 }
 
 // add says that so many more bytes have come.

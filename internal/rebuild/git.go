@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -189,10 +190,11 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what was kept, on one line. A server can have git say things, so
-// nothing in it controls a terminal.
+// String is what was kept, on one line, without progress. A server can have git
+// say things, so nothing in it controls a terminal.
 func (t *tail) String() string {
 	lines := strings.FieldsFunc(string(t.text), func(r rune) bool { return r == '\n' || r == '\r' })
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "% (") })
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

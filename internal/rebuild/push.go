@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 )
@@ -33,18 +34,40 @@ func (r *Repository) Push(ctx context.Context, url string, progress io.Writer) e
 	return nil
 }
 
+// Pushable is how many refs Push pushes.
+func (r *Repository) Pushable() int { return r.refs.pushable }
+
+// CheckTarget looks whether url can be pushed to, as Push does before it
+// pushes: it is a repository that can be reached, without any ref. gitPath is
+// FindGit's. The error says what is there instead.
+func CheckTarget(ctx context.Context, gitPath, url string) error {
+	if err := CheckURL(url); err != nil {
+		return err
+	}
+	g := &git{path: gitPath, env: append(without(os.Environ(), isLocal), "GIT_NO_REPLACE_OBJECTS=1")}
+	if err := g.empty(ctx, url); err != nil {
+		return fmt.Errorf("push to %s: %w", url, err)
+	}
+	return nil
+}
+
+// empty is an error unless url is a repository without any ref.
+func (g *git) empty(ctx context.Context, url string) error {
+	found, err := g.lsRemote(ctx, url)
+	if err == nil && found != "" {
+		err = fmt.Errorf("the target is not empty, it has %s: push to a new and empty repository", found)
+	}
+	return err
+}
+
 func (r *Repository) push(ctx context.Context, url string, progress io.Writer) error {
 	if r.git == nil {
 		return fmt.Errorf("%w: install git", ErrNoGit)
 	}
 	// No working directory of its own: url may be a path.
 	g := &git{path: r.git.path, env: append(without(r.env, isLocal), "GIT_DIR="+r.gitDir, "GIT_NO_REPLACE_OBJECTS=1")}
-	found, err := g.lsRemote(ctx, url)
-	if err != nil {
+	if err := g.empty(ctx, url); err != nil {
 		return err
-	}
-	if found != "" {
-		return fmt.Errorf("the target is not empty, it has %s: push to a new and empty repository", found)
 	}
 	if r.refs.pushable == 0 {
 		return nil

@@ -110,12 +110,13 @@ func FuzzIndex(f *testing.F) {
 	}
 	f.Add(x.text())
 	f.Add([]byte(indexHead + "{}\n" + indexEnd(nil)))
-	f.Add([]byte(`{"format":2,"repositories":[` + "\n"))
+	f.Add([]byte(`{"format":9,"repositories":[` + "\n"))
+	f.Add([]byte(`{"format":1,"repositories":[` + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		entries, err := parseIndex(bytes.NewReader(b))
 		if err != nil {
-			if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNewer) {
-				t.Fatalf("%v is neither damage nor a newer format", err)
+			if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNewer) && !errors.Is(err, errOlder) {
+				t.Fatalf("%v is neither damage nor another format", err)
 			}
 			return
 		}

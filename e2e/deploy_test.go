@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,8 @@ func TestDeploy(t *testing.T) {
 	if !json.Valid([]byte(r.out)) || r.code != 0 {
 		t.Errorf("plan --template: %s", r)
 	}
+
+	l.examples()
 
 	// From nothing to the next start.
 	r = l.deploy("weekly", config)
@@ -87,6 +90,46 @@ func TestDeploy(t *testing.T) {
 	l.leftovers(config)
 	l.destroyAndBack(config)
 	l.checkPolicy()
+}
+
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// examples lints the template of every config in the documentation that can be
+// deployed.
+func (l *laptop) examples() {
+	t := l.t
+	t.Helper()
+	found := 0
+	for _, doc := range []string{"README.md", "docs/by-hand.md", "docs/deploy.md"} {
+		b, err := os.ReadFile(filepath.Join(moduleRoot(t), doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range yamlBlock.FindAllSubmatch(b, -1) {
+			text := string(block[1])
+			if !strings.Contains(text, "schedule:") || !strings.Contains(text, "jobs:") {
+				continue
+			}
+			found++
+			// These subnets are nobody's, and there is a mayfly for x86 only here.
+			text = regexp.MustCompile(`(?m)^(network|instance):.*\n`).ReplaceAllString(text, "")
+			config := filepath.Join(t.TempDir(), "mayfly.yaml")
+			if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r := l.do("plan", "--template", "-c", config, "--binaries", l.binaries)
+			template := filepath.Join(t.TempDir(), "template.json")
+			if err := os.WriteFile(template, []byte(r.out), 0o644); err != nil || r.code != 0 {
+				t.Fatalf("a config of %s: %v %s:\n%s", doc, err, r, text)
+			}
+			if lint := l.command(l.env(l.server, nil), l.venv("cfn-lint"), "-r", motoRegion, "-t", template); lint.code != 0 || lint.out != "" {
+				t.Errorf("the template of a config in %s: %s:\n%s", doc, lint, text)
+			}
+		}
+	}
+	if found < 3 {
+		t.Errorf("only %d configs were found in the documentation", found)
+	}
 }
 
 // startAndFollow starts a run, plays the instance, and reads what start says.

@@ -219,6 +219,9 @@ func (s *sight) wikiState() *archive.Snapshot {
 	return &s.wikiAs
 }
 
+// wikiless reports whether there is no page of a wiki.
+func (s *sight) wikiless() bool { return s.wiki == nil || len(s.wiki.Refs) == 0 }
+
 // fill writes all of the segment's content.
 func (t *task) fill(ctx context.Context, w *archive.Writer, s *sight, b *base) error {
 	if err := t.part(ctx, w, archive.Repo, s.repo, s.repoAs); err != nil {

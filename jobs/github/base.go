@@ -139,9 +139,13 @@ func (t *task) begin(ctx context.Context, s *sight, b *base) (*archive.Writer, e
 			return nil, t.ofChain(err)
 		}
 		t.noticeEmpty(s, b)
+		t.noticeWiki(s, b)
 		o := t.options()
 		o.Created = t.after(b.chain.Made())
 		return archive.Append(ctx, t.env.Store, b.chain, o)
+	}
+	if b.digest != "" && s.wikiless() && !t.wikiFailed && t.open(ctx, b) == nil { // the full one does without
+		t.noticeWiki(s, b)
 	}
 	b.chain = nil
 	if t.r.size > 0 {
@@ -171,6 +175,18 @@ func (t *task) noticeEmpty(s *sight, b *base) {
 	t.warn(runner.Problem{Item: t.r.fullName, Doing: "back up",
 		Reason: "it is empty now, and was not before: what it held stays in the store",
 		Fix:    "if nobody meant to empty it, get it back with mayfly restore --at"})
+}
+
+// noticeWiki says in the report that a wiki has lost everything, or is gone,
+// though it is asked for as before.
+func (t *task) noticeWiki(s *sight, b *base) {
+	last := b.chain.Last().Manifest
+	if !s.wikiless() || t.wikiFailed || last.Parts.Wiki.State != archive.Present || last.Selection != t.options().Selection {
+		return
+	}
+	t.warn(runner.Problem{Item: t.r.fullName, Doing: "back up",
+		Reason: "its wiki had pages and has none now: what it held stays in the store",
+		Fix:    "if nobody meant to remove it, get it back with mayfly restore --wiki --at"})
 }
 
 // remember keeps the state for the next run. With a wiki that could not be read

@@ -544,3 +544,40 @@ func TestGoodAgeOfTheUnchanged(t *testing.T) {
 		t.Errorf("last good backup of %s, want %s", at, seen)
 	}
 }
+
+// TestWikiVanishes: a wiki that is emptied, or gone, is named once, in an
+// increment and in a full archive alike; one that is no longer asked for is not.
+func TestWikiVanishes(t *testing.T) {
+	t.Parallel()
+	for _, full := range []bool{false, true} {
+		w := newWorld(t)
+		w.repo("octo/r", gittest.Normal)
+		w.repo("octo/r.wiki", gittest.Wiki)
+		c := w.config()
+		if none := 0; full {
+			c.Full.After = &none
+		}
+		w.mustRun(c)
+		for _, ref := range strings.Fields(w.git("octo/r.wiki", "for-each-ref", "--format=%(refname)")) {
+			w.git("octo/r.wiki", "update-ref", "-d", ref)
+		}
+		rep := w.later(c)
+		if len(rep.Warnings) != 1 || !strings.Contains(rep.Warnings[0].String(), "octo/r: its wiki had pages and has none now") {
+			t.Errorf("full %v: warnings %v", full, rep.Warnings)
+		}
+		w.srv.Git.Fail("octo/r.wiki", gittest.Refused(404))
+		if rep = w.later(c); len(rep.Warnings) > 0 {
+			t.Errorf("full %v: warnings %v, again", full, rep.Warnings)
+		}
+	}
+	w := newWorld(t)
+	w.repo("octo/r", gittest.Normal)
+	w.repo("octo/r.wiki", gittest.Wiki)
+	w.mustRun(w.config())
+	c := w.config()
+	off := false
+	c.Wiki = &off
+	if rep := w.later(c); len(rep.Warnings) > 0 {
+		t.Errorf("without asking for it: warnings %v", rep.Warnings)
+	}
+}

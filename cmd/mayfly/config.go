@@ -22,13 +22,22 @@ func (a *app) parseOptions() runner.ParseOptions {
 }
 
 // loadConfig reads and checks the config that --config names: a file,
-// s3://BUCKET/KEY, or "-" for stdin. Every mistake is printed; the error then only counts them. Exit code 2.
+// s3://BUCKET/KEY, or "-" for stdin. Every mistake is printed; the error then
+// only counts them. Exit code 2.
 func (a *app) loadConfig(ctx context.Context) (*runner.Config, error) {
+	c, _, err := a.loadSource(ctx)
+	return c, err
+}
+
+// loadSource is loadConfig that returns the config's text as well, by whose
+// hash instances fetch it.
+func (a *app) loadSource(ctx context.Context) (*runner.Config, []byte, error) {
 	name, src, err := a.readConfig(ctx)
 	if err != nil {
-		return nil, usageError(err)
+		return nil, nil, usageError(err)
 	}
-	return a.parseConfig(name, src)
+	c, err := a.parseConfig(name, src)
+	return c, src, err
 }
 
 func (a *app) parseConfig(name string, src []byte) (*runner.Config, error) {

@@ -15,6 +15,13 @@ import (
 	"mayfly/runner"
 )
 
+// A neededSecret is one that a job reads, and where its value may be had from.
+type neededSecret struct {
+	ref   secret.Ref
+	from  secret.Ref // "" where none was given
+	there bool       // in AWS already
+}
+
 // neededSecrets are those of the config's jobs, with where their values are
 // given: NAME=REFERENCE, NAME being as in the config.
 func (a *app) neededSecrets(c *runner.Config, given []string) ([]neededSecret, error) {

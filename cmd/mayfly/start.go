@@ -33,11 +33,7 @@ a run, 3 partial, 4 interrupted. 2 bad usage or config, or nothing was started.`
   mayfly start --detach`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			name, src, err := a.readConfig(cmd.Context())
-			if err != nil {
-				return usageError(err)
-			}
-			c, err := a.parseConfig(name, src)
+			c, src, err := a.loadSource(cmd.Context())
 			if err != nil {
 				return err
 			}

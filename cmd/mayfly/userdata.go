@@ -50,11 +50,7 @@ Exit codes: 0 printed, 1 not uploaded, 2 bad usage or config.`,
   mayfly userdata --binary-url 'https://example.com/mayfly-linux-{arch}'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			name, src, err := a.readConfig(cmd.Context())
-			if err != nil {
-				return usageError(err)
-			}
-			c, err := a.parseConfig(name, src)
+			c, src, err := a.loadSource(cmd.Context())
 			if err != nil {
 				return err
 			}

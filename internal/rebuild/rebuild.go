@@ -110,7 +110,8 @@ func create(ctx context.Context, o Options) (*Repository, error) {
 	return r, nil
 }
 
-// claim makes dir, or finds it empty.
+// claim makes dir, or finds it empty. Here and for all that a repository holds
+// the modes are what git gives: everything, less what the umask takes away.
 func claim(dir string) error {
 	names, err := os.ReadDir(dir)
 	switch {

@@ -54,6 +54,7 @@ type Task struct {
 	Prefix  string        // where the job writes in the store
 	Unit    string        // what its items are, plural: "repositories"
 	Timeout time.Duration // 0: only the deadline's
+	Ageless bool          // its items are work that is done, no backups that grow old
 	Job     Job
 	// Restore says in a few lines how one of the job's items is got back; nil,
 	// or an empty answer: nothing to say.

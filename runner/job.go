@@ -5,6 +5,7 @@ package runner
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -63,6 +64,14 @@ type Env struct {
 	Hide func(secret.Value)
 	// HTTP is the transport for everything that is not AWS.
 	HTTP http.RoundTripper
+	// Object reads one object of any bucket, s3://BUCKET/KEY, with the
+	// deployment's own credentials. Its errors say what to do.
+	Object func(ctx context.Context, url string) (io.ReadCloser, error)
+	// Instance says that this machine is an instance which ends after the run,
+	// and whose role's credentials its metadata gives to whoever asks.
+	Instance bool
+	// Region is AWS's of this run; "" where none is known.
+	Region string
 	// Getenv reads the environment (endpoint overrides for tests and demo).
 	Getenv func(string) string
 	// Version is mayfly's own, for manifests.
@@ -78,9 +87,10 @@ type Job interface {
 // Outcome is how one item ended.
 type Outcome string
 
-// The outcomes. Changed, Unchanged and Empty mean: a good, current backup
-// exists. Skipped means the config excluded it.
+// The outcomes. Done means that the work was done; Changed, Unchanged and Empty
+// mean: a good, current backup exists. Skipped means the config excluded it.
 const (
+	Done        Outcome = "done"
 	Changed     Outcome = "changed"
 	Unchanged   Outcome = "unchanged"
 	Empty       Outcome = "empty"
@@ -90,8 +100,8 @@ const (
 	Interrupted Outcome = "interrupted"
 )
 
-// Good reports whether the item's backup is whole and current.
-func (o Outcome) Good() bool { return o == Changed || o == Unchanged || o == Empty }
+// Good reports whether the item's backup is whole and current, or its work done.
+func (o Outcome) Good() bool { return o == Done || o == Changed || o == Unchanged || o == Empty }
 
 // Verdict is how a job, or a run, ended.
 type Verdict string
@@ -112,6 +122,8 @@ type Problem struct {
 	Doing  string `json:"doing,omitempty"` // "fetch", "list repositories"
 	Reason string `json:"reason"`
 	Fix    string `json:"fix,omitempty"`
+	// Output is the end of what a program printed that failed, a few kilobytes.
+	Output string `json:"output,omitempty"`
 }
 
 // Error makes a Problem usable as an error: "fetch acme/site: reason: fix".

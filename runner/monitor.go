@@ -38,7 +38,7 @@ func (m *Monitor) Poll() (p Progress, ok bool) {
 	w := m.jobs[m.at]
 	p = w.rec.Progress(m.from)
 	p.Job, p.Unit, p.Over = w.job, w.unit, w.over
-	m.from = p.Ended
+	m.from = p.Next
 	if w.over {
 		w.rec = nil
 		m.at, m.from = m.at+1, 0

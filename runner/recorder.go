@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -22,9 +23,11 @@ type Recorder struct {
 	order    []*Item
 	open     []*Item // in work, oldest first
 	ended    []*Item // in the order in which they ended
+	counted  tally   // those without a name, which are in neither list
 	bad      int     // of the ended: neither good nor skipped
 	read     int64   // over all items
 	wrote    int64
+	folded   int64 // of the wrote: of items that were folded
 	warnings []Problem
 	waiting  *Waiting
 }
@@ -64,6 +67,24 @@ func (r *Recorder) Start(name string) *Item {
 	return it
 }
 
+// Count adds n items that ended so, and of which nothing but that is kept. It
+// is for jobs with more items than a report should name.
+func (r *Recorder) Count(o Outcome, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count(o, n)
+}
+
+func (r *Recorder) count(o Outcome, n int) {
+	if r.counted == nil {
+		r.counted = tally{}
+	}
+	r.counted[o] += n
+	if !o.Good() && o != Skipped {
+		r.bad += n
+	}
+}
+
 // Wait says that the job waits, for what, and until when; the zero time ends it.
 func (r *Recorder) Wait(why string, until time.Time) {
 	r.mu.Lock()
@@ -95,6 +116,7 @@ type Item struct {
 	read, wrote    int64
 	lastGood       time.Time
 	outcome        Outcome
+	exit           *int
 	problem        *Problem
 }
 
@@ -110,6 +132,25 @@ func (it *Item) Wrote(n int64) { it.do(func() { it.wrote += n; it.rec.wrote += n
 // LastGood says when the newest good backup of this item, from before this
 // run, was made; the zero time says there is none.
 func (it *Item) LastGood(t time.Time) { it.do(func() { it.lastGood = t }) }
+
+// Exit says with which status the item's program ended.
+func (it *Item) Exit(status int) { it.do(func() { it.exit = &status }) }
+
+// Fold closes the item, and keeps only that there was one which ended so: see
+// Count. After End it does nothing.
+func (it *Item) Fold(o Outcome) {
+	it.do(func() {
+		if it.outcome != "" {
+			return
+		}
+		it.outcome, it.ended = o, it.rec.now()
+		r := it.rec
+		r.open = without(r.open, it)
+		r.order = without(r.order, it)
+		r.count(o, 1)
+		r.folded += it.wrote
+	})
+}
 
 // End closes the item. The first call wins; later ones do nothing.
 func (it *Item) End(o Outcome, p *Problem) {
@@ -127,13 +168,22 @@ func (it *Item) End(o Outcome, p *Problem) {
 
 // close moves an item from the open ones to the ended; r.mu is held.
 func (r *Recorder) close(it *Item) {
-	if i := slices.Index(r.open, it); i >= 0 {
-		r.open = slices.Delete(r.open, i, i+1)
-	}
+	r.open = without(r.open, it)
 	r.ended = append(r.ended, it)
 	if !it.outcome.Good() && it.outcome != Skipped {
 		r.bad++
 	}
+}
+
+// without is list without an item, which is looked for from the end: what is
+// in work has begun last.
+func without(list []*Item, it *Item) []*Item {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i] == it {
+			return slices.Delete(list, i, i+1)
+		}
+	}
+	return list
 }
 
 func (it *Item) do(f func()) {
@@ -160,7 +210,10 @@ type ItemReport struct {
 	Wrote    int64     `json:"wrote_bytes"`
 	// LastGood is when the newest good backup was made; zero: there is none.
 	LastGood time.Time `json:"last_good,omitzero"`
-	Problem  *Problem  `json:"problem,omitempty"`
+	// Exit is the status with which the item's program ended, -1 when a signal
+	// ended it; nil where there was none.
+	Exit    *int     `json:"exit_status,omitempty"`
+	Problem *Problem `json:"problem,omitempty"`
 }
 
 // A JobReport is one job as it stands: a copy, safe to keep.
@@ -173,9 +226,15 @@ type JobReport struct {
 	Cause    string       `json:"cause,omitempty"` // what cut the job short
 	Expected int          `json:"expected"`        // items; -1: the listing did not complete
 	Items    []ItemReport `json:"items"`
-	Warnings []Problem    `json:"warnings,omitempty"`
-	Error    string       `json:"error,omitempty"` // the job's own, beyond its items'
-	Waiting  *Waiting     `json:"-"`
+	// Counted are the items that are not among Items, by how they ended, and
+	// CountedBytes what was written for them.
+	Counted      map[Outcome]int `json:"counted,omitempty"`
+	CountedBytes int64           `json:"counted_bytes,omitempty"`
+	Warnings     []Problem       `json:"warnings,omitempty"`
+	Error        string          `json:"error,omitempty"` // the job's own, beyond its items'
+	Waiting      *Waiting        `json:"-"`
+
+	ageless bool // Task.Ageless
 }
 
 // Snapshot copies the state, items in name order. Open items count as
@@ -190,6 +249,7 @@ func (r *Recorder) Snapshot() JobReport {
 	sort.SliceStable(jr.Items, func(i, k int) bool { return jr.Items[i].Name < jr.Items[k].Name })
 	jr.Warnings = append([]Problem(nil), r.warnings...)
 	jr.Waiting = r.waiting.copy()
+	jr.Counted, jr.CountedBytes = maps.Clone(r.counted), r.folded
 	return jr
 }
 
@@ -197,7 +257,7 @@ func (r *Recorder) Snapshot() JobReport {
 func (it *Item) report() ItemReport {
 	ir := ItemReport{
 		Name: it.name, Outcome: it.outcome, Started: it.started, Ended: it.ended,
-		Expected: it.expected, Read: it.read, Wrote: it.wrote, LastGood: it.lastGood,
+		Expected: it.expected, Read: it.read, Wrote: it.wrote, LastGood: it.lastGood, Exit: it.exit,
 	}
 	if it.outcome == "" {
 		ir.Outcome, ir.Open = Interrupted, true
@@ -227,17 +287,18 @@ type Progress struct {
 	Ended, Bad  int    // items; Bad of the ended are neither good nor skipped
 	Read, Wrote int64
 	Open        []ItemReport // in work, oldest first
-	New         []ItemReport // ended since the call that returned Ended = from
+	New         []ItemReport // ended since the call that returned Next = from
+	Next        int          // for the next call
 	Waiting     *Waiting
 }
 
-// Progress says how far the job is. from is the Ended of the call before, 0 at
+// Progress says how far the job is. from is the Next of the call before, 0 at
 // first.
 func (r *Recorder) Progress(from int) Progress {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := Progress{
-		Expected: r.expected, Ended: len(r.ended), Bad: r.bad,
+		Expected: r.expected, Ended: len(r.ended) + r.counted.sum(), Bad: r.bad, Next: len(r.ended),
 		Read: r.read, Wrote: r.wrote, Waiting: r.waiting.copy(),
 	}
 	for _, it := range r.open {

@@ -69,7 +69,7 @@ func (r *Report) JSON() ([]byte, error) {
 func (r *Report) redact(f func(string) string) {
 	problem := func(p *Problem) {
 		if p != nil {
-			*p = Problem{Job: p.Job, Item: f(p.Item), Doing: f(p.Doing), Reason: f(p.Reason), Fix: f(p.Fix)}
+			*p = Problem{Job: p.Job, Item: f(p.Item), Doing: f(p.Doing), Reason: f(p.Reason), Fix: f(p.Fix), Output: f(p.Output)}
 		}
 	}
 	r.Cause = f(r.Cause)
@@ -124,7 +124,7 @@ func (r *Report) sums() []string {
 			units = append(units, unit)
 		}
 		total[unit] += jr.items()
-		for o, n := range tallyOf(jr.Items) {
+		for o, n := range jr.tally() {
 			t[o] += n
 		}
 	}
@@ -134,7 +134,7 @@ func (r *Report) sums() []string {
 	if len(parts) > 3 {
 		parts = nil
 	}
-	for _, o := range []Outcome{Failed, Partial, Interrupted, Changed} {
+	for _, o := range []Outcome{Failed, Partial, Interrupted, Changed, Done} {
 		if t[o] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", t[o], o))
 		}
@@ -150,7 +150,10 @@ func (jr JobReport) unit() string {
 }
 
 // items is how many there are: as listed, else as met.
-func (jr JobReport) items() int { return max(jr.Expected, len(jr.Items)) }
+func (jr JobReport) items() int { return max(jr.Expected, jr.handled()) }
+
+// handled is how many of them were begun.
+func (jr JobReport) handled() int { return len(jr.Items) + tally(jr.Counted).sum() }
 
 // problems returns the items' and the job's own problems, worst first.
 func (jr JobReport) problems() []Problem {
@@ -184,6 +187,12 @@ type ages struct {
 
 func (jr JobReport) ages(now time.Time, stale time.Duration) ages {
 	var a ages
+	if jr.ageless {
+		return a
+	}
+	if t := tally(jr.Counted); t.good() > 0 {
+		a.oldest, a.oldestName = jr.Ended, "the others"
+	}
 	for _, it := range jr.Items {
 		if it.LastGood.IsZero() {
 			if it.Outcome != Skipped {
@@ -205,7 +214,7 @@ func (jr JobReport) ages(now time.Time, stale time.Duration) ages {
 // counts is "3 changed, 38 unchanged, 1 empty" in the order of the outcomes.
 func (t tally) counts() string {
 	var parts []string
-	for _, o := range []Outcome{Changed, Unchanged, Empty, Skipped, Partial, Failed, Interrupted} {
+	for _, o := range []Outcome{Done, Changed, Unchanged, Empty, Skipped, Partial, Failed, Interrupted} {
 		if t[o] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", t[o], o))
 		}

@@ -12,6 +12,7 @@ const (
 	namesShown    = 10
 	jobsShown     = 30
 	hintsShown    = 5
+	outputShown   = 20 // lines of a program that failed
 	textWidth     = 78
 	// SNS takes 262,144 bytes, subject and attributes included; the rest is
 	// slack for those. Source: Amazon SNS quotas, "message size".
@@ -112,26 +113,26 @@ func (r *Report) jobsVerdict() Verdict {
 func (r *Report) job(b *strings.Builder, jr JobReport, wide int) {
 	name := OneLine(jr.Name, 60)
 	indent := strings.Repeat(" ", wide)
-	t := tallyOf(jr.Items)
-	var wrote int64
+	t, handled := jr.tally(), jr.handled()
+	wrote := jr.CountedBytes
 	for _, it := range jr.Items {
 		wrote += it.Wrote
 	}
 	fmt.Fprintf(b, "%-*s", wide, name)
 	switch {
-	case len(jr.Items) == 0 && jr.Expected < 0:
+	case handled == 0 && jr.Expected < 0:
 		fmt.Fprintf(b, "%s: no list of %s", jr.Verdict, jr.unit())
 	case jr.Expected < 0:
-		fmt.Fprintf(b, "at least %s (the list is not complete): %s", FormatCount(len(jr.Items), jr.unit()), t.counts())
-	case len(jr.Items) == 0:
+		fmt.Fprintf(b, "at least %s (the list is not complete): %s", FormatCount(handled, jr.unit()), t.counts())
+	case handled == 0:
 		fmt.Fprint(b, FormatCount(jr.Expected, jr.unit()))
 	default:
 		fmt.Fprintf(b, "%s: %s", FormatCount(jr.items(), jr.unit()), t.counts())
 	}
-	if open := jr.Expected - len(jr.Items); open > 0 && jr.Expected > 0 {
+	if open := jr.Expected - handled; open > 0 && jr.Expected > 0 {
 		fmt.Fprintf(b, ", %d not started", open)
 	}
-	if len(jr.Items) > 0 {
+	if handled > 0 && (wrote > 0 || !jr.ageless) {
 		fmt.Fprintf(b, "; %s written", FormatSize(wrote))
 	}
 	b.WriteString("\n")
@@ -195,7 +196,20 @@ func problemList(b *strings.Builder, list []Problem, shown int) {
 		if fix != "" {
 			fmt.Fprintf(b, "      %s\n", OneLine(fix, 500))
 		}
+		for _, line := range lastLines(p.Output, outputShown) {
+			fmt.Fprintf(b, "      | %s\n", OneLine(line, 200))
+		}
 	}
+}
+
+// lastLines are the last n lines of a text.
+func lastLines(s string, n int) []string {
+	s = strings.TrimRight(s, "\n")
+	if s == "" {
+		return nil
+	}
+	lines := strings.Split(s, "\n")
+	return lines[max(0, len(lines)-n):]
 }
 
 // foot says how to get things back and where the log is.

@@ -211,7 +211,7 @@ func (r *run) work(ctx context.Context) {
 		} else {
 			jr = r.job(ctx, t)
 		}
-		jr.Name, jr.Unit = t.Name, t.Unit
+		jr.Name, jr.Unit, jr.ageless = t.Name, t.Unit, t.Ageless
 		r.report.Jobs = append(r.report.Jobs, jr)
 	}
 }
@@ -237,7 +237,7 @@ func (r *run) job(ctx context.Context, t Task) JobReport {
 	jr.Name, jr.Unit, jr.Cause = t.Name, t.Unit, cause
 	jr.Started, jr.Ended = started, r.Now().UTC()
 	jr = judge(jr, err)
-	log.Info("job ended: "+string(jr.Verdict), KeyTook, jr.Ended.Sub(started).Round(time.Millisecond), KeyCount, len(jr.Items))
+	log.Info("job ended: "+string(jr.Verdict), KeyTook, jr.Ended.Sub(started).Round(time.Millisecond), KeyCount, jr.handled())
 	if jr.Error != "" {
 		log.Error(jr.Error)
 	}

@@ -89,7 +89,23 @@ func tallyOf(items []ItemReport) tally {
 	return t
 }
 
-func (t tally) good() int { return t[Changed] + t[Unchanged] + t[Empty] }
+// tally counts a job's items, named or not.
+func (jr JobReport) tally() tally {
+	t := tallyOf(jr.Items)
+	for o, n := range jr.Counted {
+		t[o] += n
+	}
+	return t
+}
+
+func (t tally) sum() (all int) {
+	for _, n := range t {
+		all += n
+	}
+	return all
+}
+
+func (t tally) good() int { return t[Done] + t[Changed] + t[Unchanged] + t[Empty] }
 func (t tally) bad() int  { return t[Partial] + t[Failed] + t[Interrupted] }
 
 // judge derives the verdict of a job from what it recorded, the error it
@@ -97,8 +113,8 @@ func (t tally) bad() int  { return t[Partial] + t[Failed] + t[Interrupted] }
 // complete only when it said how many items there are, each of them ended well
 // or was excluded, and it returned no error.
 func judge(jr JobReport, err error) JobReport {
-	t := tallyOf(jr.Items)
-	counted := jr.Expected == len(jr.Items) && t.bad() == 0
+	t := jr.tally()
+	counted := jr.Expected == t.sum() && t.bad() == 0
 	switch {
 	case err == nil && counted:
 		jr.Verdict = VerdictComplete
@@ -119,8 +135,8 @@ func judge(jr JobReport, err error) JobReport {
 	case jr.Cause != "":
 	case jr.Expected < 0:
 		jr.Error = "the job ended without saying how many items there are: its listing did not complete"
-	case jr.Expected != len(jr.Items):
-		jr.Error = fmt.Sprintf("the job listed %d items but handled %d", jr.Expected, len(jr.Items))
+	case jr.Expected != t.sum():
+		jr.Error = fmt.Sprintf("the job listed %d items but handled %d", jr.Expected, t.sum())
 	}
 	return jr
 }

@@ -14,6 +14,8 @@ import (
 	"mayfly/internal/strictyaml"
 	"mayfly/jobs"
 	"mayfly/runner"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // parseOptions are the kinds of jobs there are, and the environment.
@@ -100,30 +102,17 @@ func (e *noConfigError) Is(target error) bool { return target == os.ErrNotExist 
 // configTime bounds the reading of a config from S3.
 const configTime = time.Minute
 
-// openS3Config opens s3://BUCKET/KEY, taken as the aws command takes it. Region
-// and endpoint come from the environment, profile or instance: the config that
-// might name them is what is being read. The name returned holds no secret.
+// openS3Config opens s3://BUCKET/KEY. Region and endpoint come from the
+// environment, profile or instance: the config that might name them is what is
+// being read. The name returned holds no secret.
 func (a *app) openS3Config(ctx context.Context) (io.ReadCloser, string, error) {
-	bucket, key, _ := strings.Cut(strings.TrimPrefix(a.config, "s3://"), "/")
-	if _, err := store.ParseURL("s3://" + bucket); err != nil {
-		return nil, "", err
-	}
-	if err := store.CheckKey(key); err != nil {
-		return nil, "", fmt.Errorf("%s: %w: write s3://BUCKET/KEY", a.config, err)
-	}
-	c, err := cloud.Load(ctx, cloud.Options{Getenv: a.getenv})
-	if err != nil {
-		return nil, "", err
-	}
-	client, err := c.S3(cloud.S3Options{})
-	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", a.config, err)
-	}
-	st, err := store.NewS3(store.S3Options{Client: client, Bucket: bucket, Pool: store.NewPool(partBuffers, partSize)})
-	if err != nil {
-		return nil, "", err
-	}
-	r, _, err := st.Open(ctx, key, 0, -1)
+	r, err := openObject(ctx, a.config, func(string) (*s3.Client, error) {
+		c, err := cloud.Load(ctx, cloud.Options{Getenv: a.getenv})
+		if err != nil {
+			return nil, err
+		}
+		return c.S3(cloud.S3Options{})
+	})
 	if errors.Is(err, store.ErrNotExist) {
 		return nil, "", fmt.Errorf("%s does not exist: put one there, or name yours with --config", a.config)
 	}

@@ -10,26 +10,32 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mayfly/internal/secret"
 	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
 func newRunCmd(a *app) *cobra.Command {
-	var end bool
+	var end, dry bool
 	cmd := &cobra.Command{
-		Use:   "run",
+		Use:   "run [JOB...]",
 		Short: "Run the jobs now, on this machine",
 		Long: `Run does the config's jobs one after the other on this machine, writes log
 and report to the store, sends the report to whom the config names, and prints
-it. The machine goes on: only the boot script of an instance passes
---end-instance, which is refused anywhere else.
+it. With names of jobs it does those only. The machine goes on: only the boot
+script of an instance passes --end-instance, which is refused anywhere else.
+
+--dry-run asks each job what it would do, and does nothing: no lock, no report.
 
 Exit codes: 0 complete, 1 failed, 2 bad usage or config (nothing was done),
 3 partial (some items failed), 4 interrupted (a later run goes on).`,
 		Example: `  mayfly run
-  mayfly run -c hosts.yaml --quiet`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  mayfly run -c hosts.yaml --quiet
+  mayfly run --dry-run documents`,
+		RunE: func(cmd *cobra.Command, jobs []string) error {
+			if end && (dry || len(jobs) > 0) {
+				return usageError(errors.New("--end-instance runs all jobs, for real"))
+			}
 			if end {
 				return a.runAndEnd(cmd.Context())
 			}
@@ -37,9 +43,16 @@ Exit codes: 0 complete, 1 failed, 2 bad usage or config (nothing was done),
 			if err != nil {
 				return err
 			}
+			if err := only(c, jobs); err != nil {
+				return usageError(err)
+			}
+			if dry {
+				return a.dryRun(cmd.Context(), c)
+			}
 			return a.run(cmd.Context(), c)
 		},
 	}
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "say what would be done, and do nothing")
 	cmd.Flags().BoolVar(&end, "end-instance", false, "for the boot script alone: end this machine when the run is over")
 	return cmd
 }
@@ -113,19 +126,30 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 	if err != nil {
 		return d, err
 	}
+	d.Tasks, err = a.tasks(w, d, start, secrets)
+	return d, err
+}
+
+// tasks builds the jobs.
+func (a *app) tasks(w *world, d *runner.Deployment, start time.Time, secrets map[secret.Ref]secret.Value) (list []runner.Task, err error) {
 	rt := httpTransport()
-	for _, j := range c.Jobs {
-		job, err := j.Config.New(w.env(j, d, start, secrets, rt))
+	for _, j := range w.config.Jobs {
+		env := w.env(j, d, start, secrets, rt)
+		env.Instance = a.instance != nil
+		job, err := j.Config.New(env)
 		if err != nil {
-			return d, fmt.Errorf("build job %s: %w", j.Name, err)
+			return nil, fmt.Errorf("build job %s: %w", j.Name, err)
 		}
 		t := runner.Task{Name: string(j.Name), Prefix: string(j.Prefix), Timeout: time.Duration(j.Timeout), Job: job}
 		if r, ok := job.(restorer); ok {
 			t.Unit, t.Restore = r.Unit(), r.Restore
 		}
-		d.Tasks = append(d.Tasks, t)
+		if w, ok := job.(worker); ok {
+			t.Ageless = w.Ageless()
+		}
+		list = append(list, t)
 	}
-	return d, nil
+	return list, nil
 }
 
 // ownSecond waits for the next second if a run of this machine began in this
@@ -151,4 +175,10 @@ type restorer interface {
 	Unit() string
 	// Restore says how one of the items is got back with stock tools.
 	Restore(runner.JobReport) string
+}
+
+// A worker is a job whose items may be work that is done, and no backups.
+type worker interface {
+	// Ageless says that they are: see runner.Task.
+	Ageless() bool
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -123,7 +122,7 @@ func (a *app) userdataValues(c *runner.Config, src []byte, programs []program, o
 	bucket, prefix := c.Store.Bucket()
 	v := userdata.Values{
 		Name:   string(c.Name),
-		Region: cmp.Or(string(c.Region), a.getenv("AWS_REGION"), a.getenv("AWS_DEFAULT_REGION")),
+		Region: newWorld(c, a.getenv).region(),
 		Store: userdata.Store{
 			Bucket: bucket, Prefix: prefix, Region: string(c.Store.Region),
 			Endpoint: c.Store.Endpoint, PathStyle: c.Store.PathStyle,

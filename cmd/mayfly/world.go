@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -46,6 +47,11 @@ func (w *world) cloud(ctx context.Context) (*cloud.Cloud, error) {
 		w.aws = c
 	}
 	return w.aws, nil
+}
+
+// region is AWS's, from the config or the environment; "" where neither says.
+func (w *world) region() string {
+	return cmp.Or(string(w.config.Region), w.getenv("AWS_REGION"), w.getenv("AWS_DEFAULT_REGION"))
 }
 
 // store opens the config's store, an S3 one at AWS or wherever the config or
@@ -171,7 +177,8 @@ func (w *world) env(j runner.JobSpec, d *runner.Deployment, start time.Time, sec
 		},
 		Redact: w.redactor.Redact,
 		// What is too short to be hidden is too short for a token.
-		Hide: func(v secret.Value) { _ = w.redactor.Add(v) },
+		Hide:   func(v secret.Value) { _ = w.redactor.Add(v) },
+		Object: w.object, Region: w.region(),
 		HTTP: rt, Getenv: w.getenv, Version: d.Version,
 	}
 }

@@ -31,6 +31,7 @@ func TestMotoRole(t *testing.T) {
 		{action: "s3:ListBucket", with: "complete", without: "failed", says: "grant s3:ListBucket on"},
 		{action: "ssm:GetParameter", with: "complete", without: "exit code 2", says: "grant ssm:GetParameter on /moto/token"},
 		{action: "secretsmanager:GetSecretValue", with: "complete", without: "exit code 2", says: "grant secretsmanager:GetSecretValue on moto-token"},
+		{action: "cloudwatch:PutMetricData", with: "complete", without: "exit code 3, partial", says: "grant cloudwatch:PutMetricData on mayfly"},
 		{action: "sns:Publish", with: "complete", without: "failed", says: "grant sns:Publish on " + m.topic()},
 		{
 			action: "s3:AbortMultipartUpload", with: "failed, 0 unfinished uploads", without: "failed, 1 unfinished uploads",

@@ -1,13 +1,14 @@
-"""Starts moto_server, with two things that AWS does and moto 5.2 leaves out.
+"""Starts moto_server, with three things that AWS does and moto 5.2 leaves out.
 
-Both are what CloudFormation and EC2 document; without them nothing that is
-added on a condition could be seen, and no group could launch an instance whose
-root volume has its image's size.
+They are what CloudFormation, EC2 and IAM document; without them nothing that is
+added on a condition could be seen, no group could launch an instance whose
+root volume has its image's size, and nobody could be let put metrics.
 """
 import sys
 
 from moto.cloudformation import parsing
 from moto.ec2.models.elastic_block_store import EBSBackend
+from moto.iam import access_control
 from moto.server import main
 
 stack_update = parsing.ResourceMap.update
@@ -38,5 +39,17 @@ def create_volume(self, size=None, *args, **kwargs):
 
 
 EBSBackend.create_volume = create_volume
+
+access = access_control.IAMRequestBase.__init__
+
+
+def request(self, *args, **kwargs):
+    """The actions of CloudWatch begin with cloudwatch, not with the name that
+    requests to it are signed for."""
+    access(self, *args, **kwargs)
+    self._action = self._action.replace("monitoring:", "cloudwatch:", 1)
+
+
+access_control.IAMRequestBase.__init__ = request
 
 main(sys.argv[1:])

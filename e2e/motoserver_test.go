@@ -293,7 +293,7 @@ func (m *moto) config(store string) string {
 	text := fmt.Sprintf(`name: moto
 region: %s
 store: %s
-notify: {email: [you@example.com]}
+notify: {email: [you@example.com], metrics: true}
 jobs:
   - name: github
     github: {url: %s, owners: [me], token: "ssm:/moto/token", include: ["*/small"]}

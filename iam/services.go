@@ -10,6 +10,16 @@ func Publish(topicARN string) Statement {
 	return Statement{Sid: "SendTheReport", Actions: []string{"sns:Publish"}, Resources: []string{topicARN}}
 }
 
+// PutMetrics is for writing metrics of one namespace: the service knows no
+// resources.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
+func PutMetrics(namespace string) Statement {
+	return Statement{
+		Sid: "PutMetrics", Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"},
+		Conditions: map[string]map[string][]string{"StringEquals": {"cloudwatch:namespace": {namespace}}},
+	}
+}
+
 // TopicARN is a topic of the place's own.
 func TopicARN(name string) string { return "arn:{partition}:sns:{region}:{account}:" + name }
 

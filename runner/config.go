@@ -1,6 +1,9 @@
 package runner
 
 import (
+	"slices"
+
+	"mayfly/internal/secret"
 	"mayfly/internal/strictyaml"
 )
 
@@ -20,17 +23,21 @@ type Config struct {
 	Jobs     []JobSpec    `yaml:"jobs,required" doc:"what is done, in this order" example:"[{name: github, github: {owners: [octocat]}}]"`
 }
 
-// Notify is who gets the report.
-type Notify struct {
-	Email []Email  `yaml:"email" doc:"addresses that the deployment's own topic sends the report to" example:"[you@example.com]"`
-	Topic TopicARN `yaml:"topic" doc:"an SNS topic of your own, instead of email" example:"arn:aws:sns:eu-west-1:123456789012:backups"`
-	// Launches that fail and runs that never happened are told of in any case.
-	Launches bool  `yaml:"launches" doc:"a mail for every launch and every termination of an instance, too"`
-	Missed   *bool `yaml:"missed_runs" doc:"look after each deadline whether there was a run, and mail when there was none (default true)"`
+// Secrets are the references of the whole config, each once: those of notify,
+// then those of the jobs.
+func (c *Config) Secrets() []secret.Ref {
+	refs := c.Notify.Secrets()
+	for _, j := range c.Jobs {
+		refs = append(refs, j.Config.Needs().Secrets...)
+	}
+	var each []secret.Ref
+	for _, r := range refs {
+		if !slices.Contains(each, r) {
+			each = append(each, r)
+		}
+	}
+	return each
 }
-
-// MissedRuns reports whether somebody looks for runs that never happened.
-func (n Notify) MissedRuns() bool { return n.Missed == nil || *n.Missed }
 
 // Schedule is when the instance starts and ends.
 type Schedule struct {

@@ -70,23 +70,6 @@ func (v checker) region() {
 	}
 }
 
-func (v checker) notify() {
-	n := v.c.Notify
-	if len(n.Email) > 0 && n.Topic != "" {
-		v.doc.Add("notify.topic", "both email and topic are given", "keep topic and subscribe the addresses to it yourself, or keep email")
-	}
-	seen := map[Email]bool{}
-	for i, e := range n.Email {
-		if seen[e] {
-			v.doc.Add(fmt.Sprintf("notify.email[%d]", i), "is there twice", "remove one")
-		}
-		seen[e] = true
-	}
-	if v.doc.Has("notify.email") && len(n.Email) == 0 {
-		v.doc.Add("notify.email", "is an empty list", "add an address, or remove the key")
-	}
-}
-
 func (v checker) schedule() {
 	s := v.c.Schedule
 	if v.doc.Has("schedule.timezone") && !v.doc.Has("schedule.start") {

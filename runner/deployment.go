@@ -37,6 +37,7 @@ type Deployment struct {
 	Now       func() time.Time // nil: time.Now
 	Monitor   *Monitor         // for a display; may be nil
 	Publisher Publisher        // nil: nobody to send the report to
+	Hooks     []Hook           // who is told besides
 	Notices   Notices          // nil: nobody takes this machine away
 	Ender     Ender            // nil: this machine goes on
 	// Keep is how long a machine whose run failed goes on before it is ended,
@@ -81,7 +82,7 @@ func NewRunID(start time.Time, where string) string {
 			return r
 		}
 		return '-'
-	}, cutText(where, 40)), "-")
+	}, CutText(where, 40)), "-")
 	if where == "" {
 		where = "host"
 	}

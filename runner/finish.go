@@ -65,8 +65,7 @@ func (r *run) deliver(ctx context.Context) {
 	if err != nil {
 		r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
 	}
-	if r.Publisher != nil {
-		r.publish(ctx)
+	if r.told(ctx) {
 		if _, err := r.putReport(ctx, etags); err != nil {
 			r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
 		}
@@ -88,10 +87,20 @@ func (r *run) refuse(ctx context.Context, why error) {
 	r.problem(VerdictFailed, "start", why, "nothing was done")
 	r.keep(ctx)
 	rep.redact(r.Redact)
+	r.told(ctx)
+	r.print()
+}
+
+// told tells everybody: first who takes the report, then who is to know whether
+// that has worked. It reports whether the report is another one now.
+func (r *run) told(ctx context.Context) (changed bool) {
 	if r.Publisher != nil {
+		changed = true
 		r.publish(ctx)
 	}
-	r.print()
+	r.begins.Wait() // each is bounded
+	changed = r.tell(ctx, false) || changed
+	return r.tell(ctx, true) || changed
 }
 
 // publish sends the mail. When that fails the run is not complete.

@@ -34,6 +34,10 @@ func TestFinishKeepsTheDeadline(t *testing.T) {
 		}
 		d, _ := deployment(st, Task{Name: "deaf", Job: jobFunc(deaf)})
 		d.Publisher = &mailbox{fail: func(context.Context) error { <-over; return nil }}
+		d.Hooks = []Hook{
+			&told{begin: func(context.Context) error { <-over; return nil }, end: func(context.Context, *Report) error { <-over; return nil }},
+			&told{last: true, end: func(context.Context, *Report) error { <-over; return nil }},
+		}
 		d.Ender = end
 		d.Deadline = time.Now().Add(time.Hour)
 		d.Out = blocked{over}

@@ -64,7 +64,7 @@ func FormatCount(n int, unit string) string {
 // OneLine makes outside text one printable line of at most limit bytes. What a
 // mail reader or a terminal could act on is replaced, and invalid UTF-8 too.
 func OneLine(s string, limit int) string {
-	s = cutText(s, 8*limit) // no work for what is cut off anyway
+	s = CutText(s, 8*limit) // no work for what is cut off anyway
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -75,12 +75,12 @@ func OneLine(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
-	return cutText(s, limit-len("...")) + "..."
+	return CutText(s, limit-len("...")) + "..."
 }
 
-// cutText returns the longest prefix of s of at most limit bytes that does not
+// CutText returns the longest prefix of s of at most limit bytes that does not
 // split a character.
-func cutText(s string, limit int) string {
+func CutText(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}

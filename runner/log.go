@@ -17,6 +17,7 @@ const (
 	KeyStack  = "stack"
 	KeyHolder = "holder"
 	KeyHost   = "host"
+	KeyHook   = "hook"
 	KeyLeft   = "left"
 	KeyTook   = "took"
 	KeyBytes  = "bytes"

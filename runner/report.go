@@ -107,7 +107,7 @@ func (r *Report) Subject() string {
 		}
 		s += ", " + part
 	}
-	return cutText(ascii(s), subjectMax)
+	return CutText(ascii(s), subjectMax)
 }
 
 // sums counts over all jobs: items by unit, then what matters of their
@@ -202,7 +202,7 @@ func (jr JobReport) ages(now time.Time, stale time.Duration) ages {
 		}
 		age := now.Sub(it.LastGood)
 		if stale > 0 && age > stale {
-			a.stale = append(a.stale, cutText(it.Name, 100)+" ("+FormatDuration(age)+")")
+			a.stale = append(a.stale, CutText(it.Name, 100)+" ("+FormatDuration(age)+")")
 		}
 		if it.Outcome != Skipped && (a.oldest.IsZero() || it.LastGood.Before(a.oldest)) {
 			a.oldest, a.oldestName = it.LastGood, it.Name

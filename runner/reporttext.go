@@ -43,7 +43,7 @@ func (r *Report) Text() string {
 // Mail is Text followed by the log, whose middle is left out when all of it
 // would be too long for SNS; cut is how many bytes were left out already.
 func (r *Report) Mail(logHead, logTail string, cut int64) string {
-	text := cutText(strings.ToValidUTF8(r.Text(), "?"), mailMax)
+	text := CutText(strings.ToValidUTF8(r.Text(), "?"), mailMax)
 	const title = "\nThe log\n-------\n"
 	room := mailMax - len(text) - len(title) - 100
 	if logHead+logTail == "" || room < 1000 {
@@ -52,7 +52,7 @@ func (r *Report) Mail(logHead, logTail string, cut int64) string {
 	log := strings.ToValidUTF8(logHead, "?")
 	if cut > 0 || len(logHead)+len(logTail) > room {
 		half := room / 2
-		head, tail := cutText(log, half), strings.ToValidUTF8(logTail, "?")
+		head, tail := CutText(log, half), strings.ToValidUTF8(logTail, "?")
 		if tail == "" {
 			tail = log[len(head):]
 		}

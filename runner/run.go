@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"mayfly/internal/store"
@@ -16,7 +17,7 @@ import (
 
 const (
 	stopTime   = 20 * time.Second  // a job's, from its context's end to its return
-	finishTime = 90 * time.Second  // for all of finish
+	finishTime = 2 * time.Minute   // for all of finish
 	startTime  = 150 * time.Second // to take a free lock, or see that it is dead
 )
 
@@ -30,6 +31,7 @@ type run struct {
 	ahead  *lookout // nil without Notices
 	report *Report
 	kept   time.Time // until when the machine is kept; zero: it is not
+	begins sync.WaitGroup
 }
 
 // Run runs the jobs one after the other and reports. One job's failure, panic
@@ -69,6 +71,7 @@ func Run(ctx context.Context, d Deployment) (rep *Report, err error) {
 		return nil, err
 	}
 	r.logs.keep(ctx)
+	r.begun(ctx)
 	r.work(jobs)
 	if err := r.step(ctx, "end the display", graceTime, func(context.Context) error { r.Monitor.allOver(); return nil }); err != nil {
 		r.log.Warn("cannot end the display", KeyErr, err)

@@ -106,6 +106,8 @@ func verb(action string) string {
 		return "decrypt with"
 	case "sns:Publish":
 		return "send to"
+	case "cloudwatch:PutMetricData":
+		return "put metrics into"
 	case "autoscaling:TerminateInstanceInAutoScalingGroup":
 		return "end an instance of"
 	}
@@ -135,6 +137,8 @@ func provided(op, key string, values []string) string {
 		return "what begins with " + all
 	case "StringLike kms:ViaService " + all:
 		return "through " + all
+	case "StringEquals cloudwatch:namespace " + all:
+		return "of the namespace " + all
 	}
 	return fmt.Sprintf("if %s %s %s", key, op, join(values))
 }

@@ -44,6 +44,9 @@ func (a *app) check(c *runner.Config) error {
 			fmt.Fprintf(a.stdout, "    needs the secret %s\n", ref)
 		}
 	}
+	for _, ref := range c.Notify.Secrets() {
+		fmt.Fprintf(a.stdout, "  notify: needs the secret %s\n", ref)
+	}
 	s := c.Schedule
 	if err := scheduleError(c, a.now()); err != nil {
 		return usageError(err)

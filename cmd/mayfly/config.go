@@ -14,8 +14,6 @@ import (
 	"mayfly/internal/strictyaml"
 	"mayfly/jobs"
 	"mayfly/runner"
-
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // parseOptions are the kinds of jobs there are, and the environment.
@@ -106,12 +104,9 @@ const configTime = time.Minute
 // environment, profile or instance: the config that might name them is what is
 // being read. The name returned holds no secret.
 func (a *app) openS3Config(ctx context.Context) (io.ReadCloser, string, error) {
-	r, err := openObject(ctx, a.config, func(string) (*s3.Client, error) {
+	r, err := openObject(ctx, a.config, func(string) (*cloud.Cloud, cloud.S3Options, error) {
 		c, err := cloud.Load(ctx, cloud.Options{Getenv: a.getenv})
-		if err != nil {
-			return nil, err
-		}
-		return c.S3(cloud.S3Options{})
+		return c, cloud.S3Options{}, err
 	})
 	if errors.Is(err, store.ErrNotExist) {
 		return nil, "", fmt.Errorf("%s does not exist: put one there, or name yours with --config", a.config)

@@ -22,16 +22,11 @@ type neededSecret struct {
 	there bool       // in AWS already
 }
 
-// neededSecrets are those of the config's jobs, with where their values are
-// given: NAME=REFERENCE, NAME being as in the config.
+// neededSecrets are those of the config, with where their values are given: NAME=REFERENCE, NAME being as in the config.
 func (a *app) neededSecrets(c *runner.Config, given []string) ([]neededSecret, error) {
 	var list []neededSecret
-	for _, j := range c.Jobs {
-		for _, ref := range j.Config.Needs().Secrets {
-			if !slices.ContainsFunc(list, func(n neededSecret) bool { return n.ref == ref }) {
-				list = append(list, neededSecret{ref: ref})
-			}
-		}
+	for _, ref := range c.Secrets() {
+		list = append(list, neededSecret{ref: ref})
 	}
 	for _, g := range given {
 		name, from, ok := strings.Cut(g, "=")
@@ -46,7 +41,7 @@ func (a *app) neededSecrets(c *runner.Config, given []string) ([]neededSecret, e
 		source, err := secret.ParseRef(from)
 		switch {
 		case i < 0:
-			return nil, fmt.Errorf("--secret: no job of the config reads %s: write it as it stands there", ref)
+			return nil, fmt.Errorf("--secret: the config does not name %s: write it as it stands there", ref)
 		case ref.Scheme != "ssm":
 			return nil, fmt.Errorf("--secret: %s is not kept in Systems Manager: put it there yourself, or write ssm:/%s/NAME in the config", ref, c.Name)
 		case err != nil:

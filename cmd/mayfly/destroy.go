@@ -102,11 +102,9 @@ func (a *app) printGoes(ctx context.Context, aws services, c *runner.Config, s *
 	} else if len(snapshots) > 0 {
 		fmt.Fprintf(a.stdout, "  %d snapshots; to delete one: aws ec2 delete-snapshot --region %s --snapshot-id %s\n", len(snapshots), aws.Region(), snapshots[0].ID)
 	}
-	for _, j := range c.Jobs {
-		for _, ref := range j.Config.Needs().Secrets {
-			if ref.Scheme == "ssm" {
-				fmt.Fprintf(a.stdout, "  the secret %s; to delete it: aws ssm delete-parameter --region %s --name %s\n", ref, aws.Region(), ref.Name)
-			}
+	for _, ref := range c.Secrets() {
+		if ref.Scheme == "ssm" {
+			fmt.Fprintf(a.stdout, "  the secret %s; to delete it: aws ssm delete-parameter --region %s --name %s\n", ref, aws.Region(), ref.Name)
 		}
 	}
 	fmt.Fprintln(a.stdout)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"mayfly/iam"
+	"mayfly/internal/cloud"
 	"mayfly/runner"
 )
 
@@ -19,8 +20,6 @@ func permissions(c *runner.Config, at iam.Place, kmsKeys []string) *iam.Policy {
 	}
 	p.Add(at, iam.Read("FetchBinaryAndConfig", "admin/mayfly-*", "admin/config-*"), iam.List("TellWhatIsMissingAtBoot", "admin/*"))
 	p.Add(at, runner.Permissions()...)
-	var refs []string
-	names := map[string][]string{}
 	for _, j := range c.Jobs {
 		needs := j.Config.Needs()
 		within := at
@@ -30,12 +29,14 @@ func permissions(c *runner.Config, at iam.Place, kmsKeys []string) *iam.Policy {
 			within.Prefix = at.Prefix + "/" + within.Prefix
 		}
 		p.Add(within, needs.Permissions...)
-		for _, ref := range needs.Secrets {
-			if names[ref.Scheme] == nil {
-				refs = append(refs, ref.Scheme)
-			}
-			names[ref.Scheme] = append(names[ref.Scheme], ref.Name)
+	}
+	var refs []string
+	names := map[string][]string{}
+	for _, ref := range c.Secrets() {
+		if names[ref.Scheme] == nil {
+			refs = append(refs, ref.Scheme)
 		}
+		names[ref.Scheme] = append(names[ref.Scheme], ref.Name)
 	}
 	var keepers []string
 	for _, scheme := range refs {
@@ -56,6 +57,9 @@ func permissions(c *runner.Config, at iam.Place, kmsKeys []string) *iam.Policy {
 		p.Add(at, iam.Publish(string(c.Notify.Topic)))
 	case len(c.Notify.Email) > 0:
 		p.Add(at, iam.Publish(iam.TopicARN(string(c.Name))))
+	}
+	if c.Notify.Metrics {
+		p.Add(at, iam.PutMetrics(cloud.MetricsNamespace))
 	}
 	p.Add(at, iam.LeaveGroup(cmp.Or(c.Group, string(c.Name))))
 	return p

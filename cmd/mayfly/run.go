@@ -104,6 +104,14 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 		return d, fmt.Errorf("find the topic to publish to: %w", err)
 	}
 	d.Publisher = publisher
+	// Before anything else can fail: they are to hear of that.
+	told, err := w.secrets(ctx, c.Notify.Secrets())
+	if err != nil {
+		return d, err
+	}
+	if d.Hooks, err = w.hooks(told); err != nil {
+		return d, err
+	}
 	st, err := w.store(ctx)
 	if err != nil {
 		return d, fmt.Errorf("open the store %s: %w", c.Store.URL, err)
@@ -122,7 +130,7 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 			})
 		}
 	}
-	secrets, err := w.secrets(ctx)
+	secrets, err := w.secrets(ctx, c.Secrets())
 	if err != nil {
 		return d, err
 	}

@@ -105,6 +105,11 @@ func instanceReady(c *runner.Config) error {
 	if c.Notify.Topic == "" && len(c.Notify.Email) == 0 {
 		lacks = append(lacks, "notify: missing: nobody would hear of a run that could not start: add notify: {email: [you@example.com]}")
 	}
+	for _, ref := range c.Notify.Secrets() {
+		if ref.Scheme == "env" || ref.Scheme == "file" {
+			lacks = append(lacks, fmt.Sprintf("notify: %s is on this machine: keep the address where the instance can read it: ssm:/%s/NAME or secretsmanager:NAME", ref, c.Name))
+		}
+	}
 	for _, j := range c.Jobs {
 		for _, ref := range j.Config.Needs().Secrets {
 			if ref.Scheme == "env" {

@@ -91,13 +91,8 @@ func smallParts(endpoint string) int {
 	return 0
 }
 
-// secrets reads every secret that a job needs; the error names all that
-// cannot be read.
-func (w *world) secrets(ctx context.Context) (map[secret.Ref]secret.Value, error) {
-	var refs []secret.Ref
-	for _, j := range w.config.Jobs {
-		refs = append(refs, j.Config.Needs().Secrets...)
-	}
+// secrets reads secrets; the error names all that cannot be read.
+func (w *world) secrets(ctx context.Context, refs []secret.Ref) (map[secret.Ref]secret.Value, error) {
 	sources := map[string]secret.Source{
 		"env": secret.Env(w.getenv), "file": secret.Files{},
 		"ssm":            fromCloud(func(c *cloud.Cloud) secret.Source { return c.Parameters() }, w),

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -22,34 +21,18 @@ func (b builder) missedRuns() {
 	if b.Schedule.Start == "" || b.SkipMissedRuns {
 		return
 	}
-	b.add("MissedRunsRole", resource{Type: "AWS::IAM::Role", Properties: object{
-		"Description":              "Looks for missed runs of the mayfly deployment " + b.Name,
-		"AssumeRolePolicyDocument": trust("states.amazonaws.com", "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:*"),
-		"Policies": list{object{"PolicyName": "mayfly", "PolicyDocument": policyDocument(
-			object{
-				"Sid": "ListRuns", "Effect": "Allow", "Action": "s3:ListBucket",
-				"Resource":  sub("arn:${AWS::Partition}:s3:::" + b.Bucket.Name),
-				"Condition": object{"StringLike": object{"s3:prefix": iam.Literal(b.inBucket("runs/")) + "*"}},
-			},
-			object{"Sid": "SendWhatWasMissed", "Effect": "Allow", "Action": "sns:Publish", "Resource": b.topicRef()},
-		)}},
-		"Tags": b.tags(),
-	}})
-	b.add("MissedRuns", resource{Type: "AWS::StepFunctions::StateMachine", Properties: object{
-		"RoleArn":                 attribute("Arn", "MissedRunsRole"),
-		"Definition":              b.missedRunsMachine(),
-		"DefinitionSubstitutions": object{"Bucket": b.bucketRef(), "Topic": b.topicRef()},
-		"Tags":                    b.tags(),
-	}})
+	b.machine("MissedRuns", "Looks for missed runs of the mayfly deployment "+b.Name, b.missedRunsMachine(),
+		object{"Bucket": b.bucketRef(), "Topic": b.topicRef()},
+		object{
+			"Sid": "ListRuns", "Effect": "Allow", "Action": "s3:ListBucket",
+			"Resource":  sub("arn:${AWS::Partition}:s3:::" + b.Bucket.Name),
+			"Condition": object{"StringLike": object{"s3:prefix": iam.Literal(b.inBucket("runs/")) + "*"}},
+		},
+		object{"Sid": "SendWhatWasMissed", "Effect": "Allow", "Action": "sns:Publish", "Resource": b.topicRef()},
+	)
 	b.output(OutputMissedRuns, "What looks for runs that never happened", ref("MissedRuns"))
-	b.add("MissedRunsStartRole", resource{Type: "AWS::IAM::Role", Properties: object{
-		"Description":              "Starts the check for missed runs of the mayfly deployment " + b.Name,
-		"AssumeRolePolicyDocument": trust("scheduler.amazonaws.com", "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/default"),
-		"Policies": list{object{"PolicyName": "mayfly", "PolicyDocument": policyDocument(
-			object{"Sid": "StartTheCheck", "Effect": "Allow", "Action": "states:StartExecution", "Resource": ref("MissedRuns")},
-		)}},
-		"Tags": b.tags(),
-	}})
+	b.starter("MissedRuns", "Starts the check for missed runs of the mayfly deployment "+b.Name, "StartTheCheck",
+		trust("scheduler.amazonaws.com", "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/default"))
 	for i, cron := range schedulerCrons(b.Schedule.End) {
 		name := "MissedRunsSchedule"
 		if i > 0 {
@@ -69,17 +52,6 @@ func (b builder) missedRuns() {
 		}
 		b.add(name, resource{Type: "AWS::Scheduler::Schedule", Condition: armed, Properties: properties})
 	}
-}
-
-// trust lets a service take a role, on behalf of the account's own.
-func trust(service, source string) object {
-	return policyDocument(object{
-		"Effect": "Allow", "Principal": object{"Service": service}, "Action": "sts:AssumeRole",
-		"Condition": object{
-			"StringEquals": object{"aws:SourceAccount": account()},
-			"ArnLike":      object{"aws:SourceArn": sub(source)},
-		},
-	})
 }
 
 // schedulerCrons is a time that comes again, as EventBridge Scheduler takes
@@ -193,38 +165,4 @@ func (b builder) startBefore() time.Duration {
 		panic("stack: " + err.Error())
 	}
 	return after + back
-}
-
-// mail is a state that sends to the topic, and with it the execution ends.
-// message is an expression.
-func (b builder) mail(subject, message string) object {
-	return object{
-		"Type": "Task", "Resource": b.integration("sns:publish"),
-		"Arguments": object{
-			"TopicArn": "${Topic}", "Subject": "mayfly " + b.Name + ": " + subject, "Message": jsonata("%s", message),
-		},
-		"Retry": retries(), "End": true,
-	}
-}
-
-// integration is what a task of a state machine calls.
-// https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
-func (b builder) integration(call string) string {
-	return "arn:" + iam.Partition(b.Region) + ":states:::" + call
-}
-
-// retries are for whatever fails: nobody waits, and there is nobody to ask.
-func retries() list {
-	return list{object{"ErrorEquals": list{"States.ALL"}, "IntervalSeconds": 5, "MaxAttempts": 6, "BackoffRate": 2}}
-}
-
-func jsonata(format string, args ...any) string { return "{% " + fmt.Sprintf(format, args...) + " %}" }
-
-// quote is a string in JSONata, which quotes as JSON does.
-func quote(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic("stack: " + err.Error()) // a string
-	}
-	return string(b)
 }

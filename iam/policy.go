@@ -119,18 +119,23 @@ func (s Statement) check() error {
 // Trust is the trust policy of a role for EC2 instances of a partition, "aws"
 // when it is "".
 func Trust(partition string) []byte {
-	host := "ec2.amazonaws.com"
-	if partition == "aws-cn" {
-		host += ".cn"
-	}
 	b, err := document{Version: version, Statement: []statement{{
 		Sid: "InstancesTakeThisRole", Effect: "Allow", Action: []string{"sts:AssumeRole"},
-		Principal: map[string]string{"Service": host},
+		Principal: map[string]string{"Service": InstanceService(partition)},
 	}}}.json()
 	if err != nil {
-		panic("iam: " + err.Error()) // constant but for host
+		panic("iam: " + err.Error()) // constant but for the service
 	}
 	return b
+}
+
+// InstanceService is EC2 as the service that takes an instance's role, in a
+// partition; "" is "aws".
+func InstanceService(partition string) string {
+	if partition == "aws-cn" {
+		return "ec2.amazonaws.com.cn"
+	}
+	return "ec2.amazonaws.com"
 }
 
 // version is the policy language's.

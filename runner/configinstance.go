@@ -10,7 +10,7 @@ import (
 type InstanceSpec struct {
 	Types               []string `yaml:"types" doc:"instance types, any of which will do; small ones by default" example:"[t4g.nano, t4g.micro]"`
 	MaxPrice            float64  `yaml:"max_price" doc:"the most to pay for an instance hour, in US dollars; the on-demand price by default" min:"0.0001" max:"1000" example:"0.02"`
-	OnDemand            bool     `yaml:"on_demand" doc:"buy at the on-demand price, which is hardly ever out of capacity and never interrupted"`
+	OnDemand            OnDemand `yaml:"on_demand" doc:"when to buy at the on-demand price, which is hardly ever out of capacity and never interrupted: always, or as a fallback when a spot instance cannot be launched; never by default" example:"fallback"`
 	Image               Image    `yaml:"image" doc:"what it boots: an AMI of your own, or resolve:ssm:/PARAMETER; the newest Amazon Linux 2023 by default" example:"ami-0123456789abcdef0"`
 	RootDevice          Device   `yaml:"root_device" doc:"name of the image's root device; /dev/xvda by default, which is Amazon Linux's and Debian's" example:"/dev/sda1"`
 	Disk                int      `yaml:"disk" doc:"size of its root volume in GiB; the image's own by default" min:"1" max:"16384" example:"8"`
@@ -30,6 +30,28 @@ type NetworkSpec struct {
 	// PublicIP is needed where the way out is an internet gateway and the
 	// subnet gives no addresses by itself.
 	PublicIP bool `yaml:"public_ip" doc:"give the instance a public address, where the subnets do not by themselves"`
+}
+
+// OnDemand is when an instance is bought at the on-demand price; "" is never.
+type OnDemand string
+
+// The words of on_demand.
+const (
+	OnDemandAlways   OnDemand = "always"
+	OnDemandFallback OnDemand = "fallback"
+)
+
+// Pattern is the form for the schema.
+func (OnDemand) Pattern() string { return `^(always|fallback)$` }
+
+// UnmarshalText checks the word.
+func (o *OnDemand) UnmarshalText(b []byte) error {
+	switch w := OnDemand(b); w {
+	case OnDemandAlways, OnDemandFallback:
+		*o = w
+		return nil
+	}
+	return errors.New("is neither always nor fallback: write always, or fallback for when a spot instance cannot be launched, or remove it for spot alone")
 }
 
 // An Image is what an instance boots: an AMI's id, or resolve:ssm: and the
@@ -106,8 +128,8 @@ func (v checker) instance() {
 	if in.RootDevice != "" && in.Image == "" {
 		v.doc.Add("instance.root_device", "there is no image that it could be of", "add image, or remove it")
 	}
-	if in.OnDemand && in.MaxPrice > 0 {
-		v.doc.Add("instance.max_price", "is for spot instances, and on_demand is set", "remove one of the two")
+	if in.OnDemand == OnDemandAlways && in.MaxPrice > 0 {
+		v.doc.Add("instance.max_price", "is for spot instances, and on_demand is always", "remove one of the two, or write on_demand: fallback")
 	}
 	if in.LaunchConfiguration {
 		v.launchConfiguration()
@@ -121,8 +143,11 @@ func (v checker) launchConfiguration() {
 	if len(in.Types) != 1 {
 		v.doc.Add("instance.launch_configuration", fmt.Sprintf("launches one instance type, and there are %d", len(in.Types)), "name one under types, released before 2023, or remove it")
 	}
-	if !in.OnDemand && in.MaxPrice == 0 {
-		v.doc.Add("instance.launch_configuration", "buys spot instances only up to a price", "add max_price, or on_demand: true")
+	switch {
+	case in.OnDemand == OnDemandFallback:
+		v.doc.Add("instance.on_demand", "a launch configuration cannot fall back from spot to on demand", "write on_demand: always, or remove launch_configuration")
+	case in.OnDemand == "" && in.MaxPrice == 0:
+		v.doc.Add("instance.launch_configuration", "buys spot instances only up to a price", "add max_price, or on_demand: always")
 	}
 }
 

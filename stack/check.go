@@ -47,6 +47,7 @@ func (o Options) check() error {
 	p.add(len(o.Budget.Emails) > maxBudgetEmails, "budget: %d addresses are more than the %d that a warning can be sent to: subscribe them to the topic instead", len(o.Budget.Emails), maxBudgetEmails)
 	p.add(o.RecycleBin < 0 || o.RecycleBin > maxRecycleBin, "recycle bin: snapshots can be kept for 1 to %d days, not %d", maxRecycleBin, o.RecycleBin)
 	o.checkMissedRuns(&p)
+	o.checkFallback(&p)
 	return errors.Join(p...)
 }
 
@@ -91,8 +92,10 @@ func (i Instance) check(p *problems) {
 		p.add(!imageForm.MatchString(m.ID), `instance: %q is not an image: write ami-… or resolve:ssm:/PARAMETER`, m.ID)
 	}
 	p.add(i.MaxPrice < 0, "instance: a maximum price of %v dollars buys nothing", i.MaxPrice)
-	p.add(i.OnDemand && i.MaxPrice > 0, "instance: a maximum price is for the spot market: leave it out, or buy spot")
-	p.add(i.LaunchConfiguration && !i.OnDemand && i.MaxPrice == 0, "instance: a launch configuration buys spot only at a maximum price: name one, or use a launch template")
+	p.add(i.OnDemand != "" && i.OnDemand != OnDemandAlways && i.OnDemand != OnDemandFallback, "instance: it is bought on demand always or as a fallback, not %q", i.OnDemand)
+	p.add(i.OnDemand == OnDemandAlways && i.MaxPrice > 0, "instance: a maximum price is for the spot market: leave it out, or buy spot")
+	p.add(i.LaunchConfiguration && i.OnDemand == OnDemandFallback, "instance: a launch configuration cannot fall back from spot to on demand: buy on demand always, or use a launch template")
+	p.add(i.LaunchConfiguration && i.OnDemand == "" && i.MaxPrice == 0, "instance: a launch configuration buys spot only at a maximum price: name one, or use a launch template")
 	p.add(i.RootGiB < 0, "instance: a root volume of %d GiB is none", i.RootGiB)
 	n := len(i.UserData)
 	p.add(n == 0 || n > maxUserData, "instance: user data has %d bytes: it needs 1 to %d", n, maxUserData)
@@ -142,8 +145,26 @@ func (o Options) checkMissedRuns(p *problems) {
 	}
 	p.add(o.Bucket.Region != "" && o.Bucket.Region != o.Region,
 		"bucket: it is in %s, and the check for missed runs, in %s, cannot look into it: skip the check, or deploy in the bucket's region", o.Bucket.Region, o.Region)
-	if m := topicForm.FindStringSubmatch(o.Topic.ARN); m != nil {
-		p.add(m[1] != o.Region,
-			"topic: it is in %s, and the check for missed runs, in %s, cannot send to it: skip the check, or name a topic of that region", m[1], o.Region)
+	p.add(o.Topic.far(o.Region),
+		"topic: it is in %s, and the check for missed runs, in %s, cannot send to it: skip the check, or name a topic of that region", o.Topic.region(), o.Region)
+}
+
+// checkFallback refuses a topic that the fallback could not send to.
+func (o Options) checkFallback(p *problems) {
+	p.add(o.Instance.OnDemand == OnDemandFallback && o.Topic.far(o.Region),
+		"topic: it is in %s, and what falls back to on demand, in %s, cannot send to it: name a topic of that region, or buy on demand always", o.Topic.region(), o.Region)
+}
+
+// region is that of a topic of one's own, "" of another.
+func (t Topic) region() string {
+	if m := topicForm.FindStringSubmatch(t.ARN); m != nil {
+		return m[1]
 	}
+	return ""
+}
+
+// far reports whether a topic of one's own is in another region, as far as
+// both are known.
+func (t Topic) far(region string) bool {
+	return t.region() != "" && region != "" && t.region() != region
 }

@@ -34,7 +34,15 @@ func TestTemplateRefuses(t *testing.T) {
 		{`instance: "debian" is not an image: write ami-`, func(o *Options) { o.Instance.Images = []Image{{Arch: "arm64", ID: "debian"}} }},
 		{`instance: image ami-1 has an architecture of ""`, func(o *Options) { o.Instance.Images = []Image{{ID: "ami-1"}} }},
 		{`instance: a maximum price of -1 dollars buys nothing`, func(o *Options) { o.Instance.MaxPrice = -1 }},
-		{`instance: a maximum price is for the spot market`, func(o *Options) { o.Instance.OnDemand, o.Instance.MaxPrice = true, 1 }},
+		{`instance: a maximum price is for the spot market`, func(o *Options) { o.Instance.OnDemand, o.Instance.MaxPrice = OnDemandAlways, 1 }},
+		{`instance: it is bought on demand always or as a fallback, not "sometimes"`, func(o *Options) { o.Instance.OnDemand = "sometimes" }},
+		{`instance: a launch configuration cannot fall back from spot to on demand: buy on demand always`, func(o *Options) {
+			o.Instance.OnDemand, o.Instance.LaunchConfiguration, o.Instance.MaxPrice = OnDemandFallback, true, 1
+		}},
+		{`topic: it is in us-east-1, and what falls back to on demand, in eu-west-1, cannot send to it: name a topic of that region`, func(o *Options) {
+			o.Instance.OnDemand, o.SkipMissedRuns = OnDemandFallback, true
+			o.Topic = Topic{ARN: "arn:aws:sns:us-east-1:123456789012:t"}
+		}},
 		{`instance: a launch configuration buys spot only at a maximum price: name one`, func(o *Options) { o.Instance.LaunchConfiguration = true }},
 		{`instance: a root volume of -8 GiB is none`, func(o *Options) { o.Instance.RootGiB = -8 }},
 		{`instance: user data has 16385 bytes: it needs 1 to 16384`, func(o *Options) { o.Instance.UserData = make([]byte, 16385) }},

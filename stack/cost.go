@@ -16,7 +16,8 @@ type Usage struct {
 	// the on-demand price of a table in this package, the most that spot costs
 	// by default.
 	HourPrice float64
-	OnDemand  bool
+	OnDemand  bool // always
+	Fallback  bool // to on demand, see OnDemandFallback
 	// Starts are how often it runs in a month; StartsPerMonth counts them.
 	Starts float64
 	// Run is how long a run takes as a rule; 0 is until the Deadline, which is
@@ -55,6 +56,10 @@ const (
 	rootGiB    = 8
 	// What one check for missed runs passes through when all is well.
 	checkTransitions = 9
+	// What a fallback passes through before and after its looks at the group,
+	// and with each.
+	fallbackTransitions = 9
+	lookTransitions     = 3
 )
 
 // Cost is what a deployment costs in a month, a line for everything, also what
@@ -96,6 +101,13 @@ func Cost(u Usage) []Line {
 		{What: "secrets", Count: float64(u.Secrets), Unit: "secrets", Price: secretMonth},
 		{What: "budget", Count: oneIf(u.Budget), Unit: "budget"},
 	}
+	if u.Fallback {
+		looks := math.Ceil(float64(u.run())/float64(lookEvery)) + 1
+		lines = append(lines, Line{
+			What: "fallback to on demand", Count: u.Starts, Unit: "fallbacks",
+			Price: (fallbackTransitions + lookTransitions*looks) * stateTransition, Note: "if every run needed it; the instance costs more then",
+		})
+	}
 	for i := range lines {
 		l := &lines[i]
 		l.USD = l.Count * l.Price
@@ -130,6 +142,9 @@ func (u Usage) instance(p regionPrices, hours float64) Line {
 		if !l.Unknown && !u.OnDemand {
 			l.Note = "at the on-demand price, which spot stays below"
 		}
+	}
+	if hour := p.hour(u.Type); u.Fallback && u.HourPrice > 0 && hour > 0 {
+		l.Note = fmt.Sprintf("on demand, when it must be, %g an hour", hour)
 	}
 	if u.Run == 0 {
 		l.Note = joinNotes("if every run took until its deadline", l.Note)

@@ -98,7 +98,14 @@ func TestCost(t *testing.T) {
 	near("data out", find(other, "data out").USD, 50*0.09)
 
 	u := usages()["weekly"]
-	u.StoredGiB = 0
+	u.Fallback = true
+	if l := find(Cost(u), "fallback to on demand"); l.USD <= 0 || l.USD > 0.01 || l.Count != u.Starts {
+		t.Errorf("%+v", l)
+	}
+	if l := find(Cost(u), "t4g.nano spot"); !strings.Contains(l.Note, "on demand, when it must be, 0.0046 an hour") {
+		t.Errorf("%+v", l)
+	}
+	u.Fallback, u.StoredGiB = false, 0
 	if l := find(Cost(u), "S3 storage"); l.Note != "for every 10 GB kept: 0.23" {
 		t.Errorf("%+v", l)
 	}

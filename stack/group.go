@@ -40,9 +40,10 @@ func (b builder) group() {
 	b.output(OutputGroup, "The Auto Scaling group", ref("Group"))
 }
 
-// distribution is all spot or all on demand.
+// distribution is all spot or all on demand; with the fallback it begins as
+// spot, and has what on demand needs, too.
 func (b builder) distribution() object {
-	if b.Instance.OnDemand {
+	if b.Instance.OnDemand == OnDemandAlways {
 		return object{
 			"OnDemandBaseCapacity": 0, "OnDemandPercentageAboveBaseCapacity": 100,
 			"OnDemandAllocationStrategy": "lowest-price",
@@ -51,6 +52,9 @@ func (b builder) distribution() object {
 	d := object{
 		"OnDemandBaseCapacity": 0, "OnDemandPercentageAboveBaseCapacity": 0,
 		"SpotAllocationStrategy": "price-capacity-optimized",
+	}
+	if b.Instance.OnDemand == OnDemandFallback {
+		d["OnDemandAllocationStrategy"] = "lowest-price"
 	}
 	if b.Instance.MaxPrice > 0 {
 		d["SpotMaxPrice"] = price(b.Instance.MaxPrice)

@@ -33,6 +33,17 @@ func (t Type) kind() launchKind {
 	return launchKind{t.Arch, slices.Contains([]string{"t2", "t3", "t3a", "t4g"}, family)}
 }
 
+// kinds are those of the types, each once.
+func (i Instance) kinds() []launchKind {
+	var list []launchKind
+	for _, t := range i.Types {
+		if k := t.kind(); !slices.Contains(list, k) {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
 // image is what a type boots.
 func (i Instance) image(arch string) Image {
 	for _, m := range i.Images {
@@ -49,13 +60,12 @@ func (i Instance) image(arch string) Image {
 // launchTemplates adds one for each kind that the types are of, and returns
 // what a mixed instances policy says about types and their templates.
 func (b builder) launchTemplates() object {
+	for _, k := range b.Instance.kinds() {
+		b.launchTemplate(k)
+	}
 	var overrides list
 	for _, t := range b.Instance.Types {
-		k := t.kind()
-		if _, done := b.t.Resources[k.name()]; !done {
-			b.launchTemplate(k)
-		}
-		overrides = append(overrides, object{"InstanceType": t.Name, "LaunchTemplateSpecification": specification(k)})
+		overrides = append(overrides, object{"InstanceType": t.Name, "LaunchTemplateSpecification": specification(t.kind())})
 	}
 	return object{"LaunchTemplateSpecification": specification(b.Instance.Types[0].kind()), "Overrides": overrides}
 }
@@ -147,7 +157,7 @@ func (b builder) launchConfiguration() string {
 	if b.Network.PublicAddress {
 		properties["AssociatePublicIpAddress"] = true
 	}
-	if !b.Instance.OnDemand {
+	if b.Instance.OnDemand == "" {
 		properties["SpotPrice"] = price(b.Instance.MaxPrice)
 	}
 	b.add(name, resource{Type: "AWS::AutoScaling::LaunchConfiguration", Properties: properties})

@@ -65,22 +65,16 @@ type Instance struct {
 	// MaxPrice is the most to pay for a spot instance hour, in US dollars; 0
 	// is the on-demand price, which is also AWS's default.
 	MaxPrice float64
-	// OnDemand buys every instance at the on-demand price, which is never out
-	// of capacity for long. One group cannot buy on demand only when there is
-	// no spot capacity: OnDemandPercentageAboveBaseCapacity is a fixed share,
-	// and with one instance a share is all or nothing
-	// (https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups.html).
-	// A second group that starts when the first has not would need somebody
-	// to find that out; for an instance of some hours a month the difference
-	// is cents, see Cost.
-	OnDemand bool
+	// OnDemand says when to buy at the on-demand price, which is hardly ever
+	// out of capacity and never interrupted; "" is never.
+	OnDemand OnDemand
 	// LaunchConfiguration launches the first of Types from a launch
 	// configuration, for accounts that still have those, instead of a launch
 	// template and a mixed instances policy. It knows no shutdown behavior: a
 	// power-off only stops the instance, and it is leaving the group, or the
 	// end action, that terminates it. It knows no credit specification either:
 	// T3 and T4g may be billed for surplus credits. On the spot market it
-	// needs MaxPrice.
+	// needs MaxPrice, and from the spot market it cannot fall back.
 	// https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-configurations.html
 	LaunchConfiguration bool
 	// RootGiB is the size of the root volume; 0 is the image's own.
@@ -89,6 +83,22 @@ type Instance struct {
 	// every architecture. Needed.
 	UserData []byte
 }
+
+// OnDemand is when an instance is bought at the on-demand price.
+type OnDemand string
+
+const (
+	// OnDemandAlways is every time.
+	OnDemandAlways OnDemand = "always"
+	// OnDemandFallback is for a run whose spot instance could not be launched.
+	// A group cannot say so itself: OnDemandPercentageAboveBaseCapacity is a
+	// fixed share, with one instance all or nothing, and distribution segments
+	// put Capacity Reservations before on demand, not spot. So a state machine
+	// changes the share for that run, and changes it back after it.
+	// https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups.html
+	// https://docs.aws.amazon.com/autoscaling/ec2/userguide/use-distribution-segments.html
+	OnDemandFallback OnDemand = "fallback"
+)
 
 // Type is an instance type and the architecture of its processors: "arm64" or
 // "x86_64", as EC2's DescribeInstanceTypes calls them.

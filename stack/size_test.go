@@ -31,8 +31,21 @@ func TestSize(t *testing.T) {
 	if len(b) >= MaxTemplate {
 		t.Errorf("%d bytes", len(b))
 	}
+	// What falls back leaves less for the policy.
+	fallback := o
+	fallback.Instance.OnDemand = OnDemandFallback
+	fallback.Role.Policy = []byte(`{"Version":"2012-10-17","Statement":[` + strings.Join(statements[:len(statements)/4], ",") + `]}`)
+	b = render(t, fallback)
+	t.Logf("with the fallback %d bytes, %d of policy", len(b), len(fallback.Role.Policy))
+	if len(b) >= MaxTemplate {
+		t.Errorf("with the fallback %d bytes", len(b))
+	}
 	o.Role.Policy = []byte(`{"Version":"2012-10-17","Statement":[` + strings.Join(slices.Repeat(statements, 2), ",") + `]}`)
-	if _, err := Template(o); err == nil || !strings.Contains(err.Error(), "split the jobs into two deployments") {
+	if _, err := Template(o); err == nil || !strings.HasSuffix(err.Error(), "split the jobs into two deployments") {
+		t.Errorf("too large: %v", err)
+	}
+	fallback.Role.Policy = o.Role.Policy
+	if _, err := Template(fallback); err == nil || !strings.HasSuffix(err.Error(), "split the jobs into two deployments, or do without the fallback to on demand") {
 		t.Errorf("too large: %v", err)
 	}
 }

@@ -49,10 +49,19 @@ func kinds() map[string]Options {
 		o.Instance.LaunchConfiguration, o.Instance.MaxPrice = true, 0.02
 	})
 	add("ondemand", func(o *Options) {
-		o.Instance.OnDemand = true
+		o.Instance.OnDemand = OnDemandAlways
 		o.Instance.Images = []Image{{Arch: "arm64", ID: "ami-0123456789abcdef0", RootDevice: "/dev/sda1"}}
 		o.Instance.RootGiB = 12
 		o.SkipMissedRuns = true
+	})
+	add("fallback", func(o *Options) {
+		o.Instance.OnDemand, o.Instance.MaxPrice = OnDemandFallback, 0.02
+		o.Instance.Types = append(o.Instance.Types, Type{"t3.nano", "x86_64"}, Type{"t4g.micro", "arm64"})
+		o.Instance.Images = []Image{{Arch: "x86_64", ID: "ami-0123456789abcdef0"}}
+		o.Topic = Topic{ARN: "arn:aws:sns:eu-west-1:123456789012:backups"}
+	})
+	add("fallbackalone", func(o *Options) { // without a schedule, so without a check for missed runs
+		o.Instance.OnDemand, o.Schedule = OnDemandFallback, Schedule{}
 	})
 	add("architectures", func(o *Options) {
 		o.Instance.Types = []Type{{"t4g.nano", "arm64"}, {"t3.nano", "x86_64"}, {"c7g.medium", "arm64"}, {"m7a.medium", "x86_64"}}

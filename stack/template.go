@@ -68,16 +68,23 @@ func Template(o Options) ([]byte, error) {
 	b.group()
 	b.schedule()
 	b.missedRuns()
+	b.fallback()
 	b.budget()
 	b.recycleBin()
-	return t.json()
+	instead := "split the jobs into two deployments"
+	if o.Instance.OnDemand == OnDemandFallback {
+		instead += ", or do without the fallback to on demand"
+	}
+	return t.json(instead)
 }
 
 // userDataMap is the mapping that holds the user data: several launch templates
 // have the same, and one copy is all that fits.
 const userDataMap = "UserData"
 
-func (t *template) json() ([]byte, error) {
+// json is the template as text. The error about one that is too large says what
+// to do instead.
+func (t *template) json(instead string) ([]byte, error) {
 	var compact bytes.Buffer
 	enc := json.NewEncoder(&compact)
 	enc.SetEscapeHTML(false)
@@ -85,7 +92,7 @@ func (t *template) json() ([]byte, error) {
 		return nil, fmt.Errorf("stack template: %w", err)
 	}
 	if n := compact.Len(); n > MaxTemplate {
-		return nil, fmt.Errorf("stack template: it has %d bytes, CloudFormation takes %d: split the jobs into two deployments", n, MaxTemplate)
+		return nil, fmt.Errorf("stack template: it has %d bytes, CloudFormation takes %d: %s", n, MaxTemplate, instead)
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, compact.Bytes(), "", "  "); err != nil {

@@ -51,6 +51,7 @@ func TestEveryTemplate(t *testing.T) {
 			checkSchedules(t, o, p)
 			checkKept(t, o, p)
 			checkTopic(t, o, p)
+			checkFallback(t, o, p)
 			for _, never := range []string{"InstanceMarketOptions", "DeleteObject", "AccountId}:root", `"Action":"*"`, `"MinSize": "1"`} {
 				if bytes.Contains(b, []byte(never)) {
 					t.Errorf("there is %s", never)
@@ -118,10 +119,14 @@ func checkReferences(t *testing.T, p parsed) {
 	for name, c := range p.Conditions {
 		walk(name, c)
 	}
-	machine := text(p.Resources["MissedRuns"].Properties["Definition"])
-	for _, m := range variable.FindAllStringSubmatch(machine, -1) {
-		if at(p.Resources["MissedRuns"].Properties, "DefinitionSubstitutions", m[1]) == nil {
-			t.Errorf("the state machine: there is no %s", m[1])
+	for name, r := range p.Resources {
+		if r.Type != "AWS::StepFunctions::StateMachine" {
+			continue
+		}
+		for _, m := range variable.FindAllStringSubmatch(text(r.Properties["Definition"]), -1) {
+			if at(r.Properties, "DefinitionSubstitutions", m[1]) == nil {
+				t.Errorf("%s: there is no %s", name, m[1])
+			}
 		}
 	}
 }
@@ -148,7 +153,7 @@ func checkGroup(t *testing.T, o Options, p parsed) {
 		if d != nil || g.Properties["LaunchConfigurationName"] == nil {
 			t.Error("no launch configuration")
 		}
-	case o.Instance.OnDemand:
+	case o.Instance.OnDemand == OnDemandAlways:
 		if at(d, "OnDemandPercentageAboveBaseCapacity") != 100.0 || at(d, "SpotMaxPrice") != nil {
 			t.Errorf("on demand: %s", text(d))
 		}

@@ -21,10 +21,10 @@ func (b builder) topic() {
 		"Topics": list{ref("Topic")},
 		// It takes the place of the default policy, so it admits what people
 		// point at such a topic by hand too, of this account only. Auto
-		// Scaling, the instances and the check for missed runs send under
-		// roles of the account, which their own policies allow. EventBridge is
-		// said to send nothing where there are conditions; then its rule needs
-		// a role that may, for without conditions everybody's rules could.
+		// Scaling, the instances and the state machines send under roles of
+		// the account, which their own policies allow. EventBridge is said to
+		// send nothing where there are conditions; then its rule needs a role
+		// that may, for without conditions everybody's rules could.
 		// https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
 		// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 		"PolicyDocument": policyDocument(

@@ -94,7 +94,7 @@ func (a *app) deploy(ctx context.Context, o deployOptions, yes bool) error {
 	if err := a.putSecrets(ctx, s, secrets); err != nil {
 		return err
 	}
-	if !s.config.Instance.OnDemand {
+	if s.config.Instance.OnDemand != runner.OnDemandAlways {
 		if err := a.spotRole(ctx, s); err != nil {
 			return err
 		}

@@ -142,8 +142,11 @@ func (s *survey) words(r cloud.Resource) string {
 			types = append(types, t.Name)
 		}
 		market := "spot"
-		if n.Instance.OnDemand {
+		switch n.Instance.OnDemand {
+		case stack.OnDemandAlways:
 			market = "on-demand"
+		case stack.OnDemandFallback:
+			market = "spot or else on-demand"
 		}
 		return fmt.Sprintf("one %s instance at a time, %s, in %s", market, strings.Join(types, " or "), zones(n.Network.Subnets))
 	case "Budget":
@@ -161,6 +164,8 @@ func (s *survey) words(r cloud.Resource) string {
 		return "what an instance may do, see below"
 	case "MissedRuns":
 		return "looks after each deadline whether there was a run, and mails if not"
+	case "Fallback":
+		return "buys a run on demand when no spot instance could be launched, and goes back to spot after it"
 	case "RecycleBin":
 		return fmt.Sprintf("keeps deleted snapshots for %d days", n.RecycleBin)
 	case "StartAction":

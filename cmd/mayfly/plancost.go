@@ -50,7 +50,7 @@ func (a *app) printCost(ctx context.Context, s *survey) error {
 // usage is what the config and the account say of it.
 func (s *survey) usage(now time.Time) stack.Usage {
 	u := stack.Usage{
-		Region: s.region, Type: s.options.Instance.Types[0].Name, OnDemand: s.options.Instance.OnDemand,
+		Region: s.region, Type: s.options.Instance.Types[0].Name, OnDemand: s.options.Instance.OnDemand == stack.OnDemandAlways, Fallback: s.options.Instance.OnDemand == stack.OnDemandFallback,
 		Deadline: time.Duration(s.config.Schedule.Deadline), PublicAddress: s.publicAddress, RootGiB: s.options.Instance.RootGiB,
 		MissedRuns: !s.options.SkipMissedRuns && s.options.Schedule.Start != "", Budget: s.options.Budget.USD > 0,
 	}

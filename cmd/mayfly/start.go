@@ -187,7 +187,7 @@ func (f *runFollower) waitInstance(ctx context.Context) error {
 			return fmt.Errorf("no instance came, and the group wants none any more: mayfly status%s", f.app.configFlag())
 		}
 		if f.app.now().After(f.end) {
-			return fmt.Errorf("no instance came until the end: name more instance types in the config, or on_demand: true")
+			return errors.New("no instance came until the end: name more instance types in the config, or on_demand: fallback; the group's mails say why")
 		}
 		if err := wait(ctx, f.app.pollEvery(followEvery)); err != nil {
 			return err

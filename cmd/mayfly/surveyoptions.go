@@ -35,7 +35,7 @@ func (s *survey) make(a *app, o deployOptions) {
 		n.Topic.Emails = append(n.Topic.Emails, string(e))
 	}
 	n.Role = stack.Role{Policy: policy, Trust: iam.Trust(s.caller.Partition)}
-	n.Instance.MaxPrice, n.Instance.OnDemand = c.Instance.MaxPrice, c.Instance.OnDemand
+	n.Instance.MaxPrice, n.Instance.OnDemand = c.Instance.MaxPrice, stack.OnDemand(c.Instance.OnDemand)
 	n.Instance.LaunchConfiguration, n.Instance.RootGiB = c.Instance.LaunchConfiguration, c.Instance.Disk
 	n.Instance.UserData = s.userData
 	n.Notices = c.Notify.Launches

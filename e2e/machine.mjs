@@ -1,25 +1,31 @@
-// Executes a state machine in Amazon's States Language, as much of it as the
-// check for missed runs uses: Wait, Choice, Map, Succeed and Task with
-// listObjectsV2 and sns:publish, Assign, Output and Catch, with the JSONata
-// that Step Functions has. Standard input is
-// {definition, input, keys, fails, sparse}: keys are what is in the bucket,
-// fails which request to it does, for good (0 is none), sparse leaves out of
-// answers what is empty. Standard output is
-// {mails, lists, waited, status, error}.
+// Executes a state machine in Amazon's States Language, as much of it as those
+// of a template use: Wait, Choice, Map, Succeed and Task with listObjectsV2,
+// describeAutoScalingGroups, updateAutoScalingGroup and sns:publish, Assign,
+// Output and Catch, with the JSONata that Step Functions has. It never retries:
+// what fails here fails for good.
+//
+// Standard input is {definition, input, starts, keys, fails, sparse, group}:
+// starts are the seconds at which executions with that input begin, at 0 alone
+// without any; they take turns, state by state, in the order of their clocks.
+// keys are what is in the bucket, fails which request to it does (0 is none),
+// sparse leaves out of answers what is empty. group is the Auto Scaling group
+// over time, {name, distribution, states: [{at, desired, instances, denies}]}:
+// denies lists the calls that fail from then on, applied those that do what
+// they are asked and fail all the same. Standard output is
+// {mails, lists, updates, waited, status, error}; waited is the longest.
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 const jsonata = createRequire(new URL('../.e2e/package.json', import.meta.url))('jsonata');
 
-const { definition, input, keys, fails = 0, sparse = false } = JSON.parse(readFileSync(0, 'utf8'));
-const out = { mails: [], lists: [], waited: 0, status: 'FAILED' };
-const variables = {};
+const { definition, input, starts = [0], keys, fails = 0, sparse = false, group } = JSON.parse(readFileSync(0, 'utf8'));
+const out = { mails: [], lists: [], updates: [], waited: 0, status: 'SUCCEEDED' };
 
 class StateError extends Error {
   constructor(name, cause) { super(cause); this.error = { Error: name, Cause: cause }; }
 }
 
 // value evaluates {% … %} wherever it stands.
-async function value(template, states) {
+async function value(template, states, variables) {
   if (typeof template === 'string' && template.startsWith('{%') && template.endsWith('%}')) {
     let v;
     try {
@@ -30,10 +36,10 @@ async function value(template, states) {
     if (v === undefined) throw new StateError('States.QueryEvaluationError', `${template} is nothing`);
     return JSON.parse(JSON.stringify(v));
   }
-  if (Array.isArray(template)) return Promise.all(template.map((t) => value(t, states)));
+  if (Array.isArray(template)) return Promise.all(template.map((t) => value(t, states, variables)));
   if (template && typeof template === 'object') {
     const o = {};
-    for (const [k, t] of Object.entries(template)) o[k] = await value(t, states);
+    for (const [k, t] of Object.entries(template)) o[k] = await value(t, states, variables);
     return o;
   }
   return template;
@@ -57,63 +63,122 @@ function listObjectsV2({ Bucket, Prefix = '', Delimiter, StartAfter = '', MaxKey
   return answer;
 }
 
+// groupAt is the group at a time, and fails what it denies then.
+function groupAt(now, call, name) {
+  const g = { desired: 0, instances: 0, denies: [], applied: [], ...group.states.findLast((s) => s.at <= now) };
+  if (g.denies.includes(call)) throw new StateError('AutoScaling.AutoScalingException', `not authorized to ${call} ${name}`);
+  return g;
+}
+
+// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html
+function describeAutoScalingGroups({ AutoScalingGroupNames, ...rest }, now) {
+  if (Object.keys(rest).length) throw new StateError('States.Runtime', `unknown arguments ${Object.keys(rest)}`);
+  const g = groupAt(now, 'describe', AutoScalingGroupNames[0]);
+  const described = {
+    AutoScalingGroupName: group.name, MinSize: 0, MaxSize: 1, DesiredCapacity: g.desired,
+    Instances: Array.from({ length: g.instances }, (_, n) => ({ InstanceId: `i-${n}`, LifecycleState: 'InService' })),
+    MixedInstancesPolicy: { InstancesDistribution: group.distribution, LaunchTemplate: { Overrides: [] } },
+  };
+  if (sparse && !g.instances) delete described.Instances;
+  const there = !g.gone && AutoScalingGroupNames.length === 1 && AutoScalingGroupNames[0] === group.name;
+  if (!there && sparse) return {};
+  return { AutoScalingGroups: there ? [described] : [] };
+}
+
+// Of an update only the distribution is known, and all of it must be there.
+// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
+function updateAutoScalingGroup({ AutoScalingGroupName, MixedInstancesPolicy, ...rest }, now) {
+  const { InstancesDistribution, ...more } = MixedInstancesPolicy;
+  const strange = [...Object.keys(rest), ...Object.keys(more)];
+  if (strange.length || AutoScalingGroupName !== group.name) throw new StateError('States.Runtime', `unknown arguments ${strange}`);
+  for (const k of Object.keys(group.distribution)) {
+    if (InstancesDistribution[k] === undefined) throw new StateError('States.Runtime', `${k} is left to its default`);
+  }
+  const g = groupAt(now, 'update', AutoScalingGroupName);
+  const percent = InstancesDistribution.OnDemandPercentageAboveBaseCapacity;
+  out.updates.push({ at: now, percent, changes: percent !== group.distribution.OnDemandPercentageAboveBaseCapacity, instances: g.instances });
+  group.distribution = InstancesDistribution;
+  if (g.applied.includes('update')) throw new StateError('States.Timeout', 'no answer');
+  return {};
+}
+
 const integrations = {
   'arn:aws:states:::aws-sdk:s3:listObjectsV2': listObjectsV2,
-  'arn:aws:states:::sns:publish': (args) => { out.mails.push(args); return { MessageId: '1' }; },
+  'arn:aws:states:::aws-sdk:autoscaling:describeAutoScalingGroups': describeAutoScalingGroups,
+  'arn:aws:states:::aws-sdk:autoscaling:updateAutoScalingGroup': updateAutoScalingGroup,
+  'arn:aws:states:::sns:publish': (args, now) => {
+    if (group) groupAt(now, 'publish', args.TopicArn);
+    out.mails.push(args);
+    return { MessageId: '1' };
+  },
 };
 
 // state executes one, and returns its output and what comes next.
-async function state(s, input) {
+async function state(s, input, execution) {
   const states = { input };
+  const the = (template, more) => value(template, { ...states, ...more }, execution.variables);
   try {
-    let output = input, next = s.Next;
+    let output = input, next = s.Next, assign = s.Assign;
     switch (s.Type) {
-      case 'Wait': out.waited += s.Seconds; break;
+      case 'Wait': execution.now += s.Seconds; break;
       case 'Succeed': break;
       case 'Choice':
         next = s.Default;
         for (const c of s.Choices) {
-          const yes = await value(c.Condition, states);
+          const yes = await the(c.Condition);
           if (typeof yes !== 'boolean') throw new StateError('States.QueryEvaluationError', `${c.Condition} is ${yes}`);
-          if (yes) { next = c.Next; break; }
+          if (yes) { next = c.Next; assign = c.Assign; break; }
         }
         break;
       case 'Map':
         output = [];
-        for (const item of await value(s.Items, states)) output.push(await run(s.ItemProcessor, item));
+        for (const item of await the(s.Items)) output.push(await run(s.ItemProcessor, item, execution));
         break;
       case 'Task': {
         const call = integrations[s.Resource];
         if (!call) throw new StateError('States.Runtime', `no such resource: ${s.Resource}`);
-        output = call(await value(s.Arguments, states));
+        output = call(await the(s.Arguments), execution.now);
         break;
       }
       default: throw new StateError('States.Runtime', `no such state: ${s.Type}`);
     }
     if (s.Type === 'Task' || s.Type === 'Map') states.result = output;
-    const assigned = await value(s.Assign ?? {}, states);
-    if (s.Output !== undefined) output = await value(s.Output, states);
-    Object.assign(variables, assigned);
+    const assigned = await the(assign ?? {});
+    if (s.Output !== undefined) output = await the(s.Output);
+    Object.assign(execution.variables, assigned);
     return [output, s.End || s.Type === 'Succeed' ? undefined : next];
   } catch (e) {
     if (!e.error || !s.Catch) throw e;
+    Object.assign(execution.variables, await the(s.Catch[0].Assign ?? {}, { errorOutput: e.error }));
     return [e.error, s.Catch[0].Next];
   }
 }
 
-async function run(machine, input) {
-  for (let name = machine.StartAt; name !== undefined;) {
-    if (!machine.States[name]) throw new StateError('States.Runtime', `no state ${name}`);
-    [input, name] = await state(machine.States[name], input);
-  }
-  return input;
+// step executes the next state of a machine, which is at {name, input}.
+async function step(machine, at, execution) {
+  if (!machine.States[at.name]) throw new StateError('States.Runtime', `no state ${at.name}`);
+  [at.input, at.name] = await state(machine.States[at.name], at.input, execution);
 }
 
-try {
-  await run(definition, input);
-  out.status = 'SUCCEEDED';
-} catch (e) {
-  if (!e.error) throw e;
-  out.error = e.error;
+async function run(machine, input, execution) {
+  const at = { name: machine.StartAt, input };
+  while (at.name !== undefined) await step(machine, at, execution);
+  return at.input;
+}
+
+const executions = starts.map((start) => ({ start, now: start, steps: 0, variables: {}, at: { name: definition.StartAt, input } }));
+for (;;) {
+  const next = executions.filter((e) => e.at.name !== undefined).sort((a, b) => a.now - b.now || a.steps - b.steps)[0];
+  if (!next) break;
+  next.steps++;
+  try {
+    await step(definition, next.at, next);
+  } catch (e) {
+    if (!e.error) throw e;
+    out.status = 'FAILED';
+    out.error = e.error;
+    next.at.name = undefined;
+  }
+  out.waited = Math.max(out.waited, next.now - next.start);
 }
 console.log(JSON.stringify(out));

@@ -76,10 +76,13 @@ func largest(t *testing.T) stack.Options {
 	rand.New(rand.NewSource(1)).Read(data)
 	return stack.Options{
 		Name: "everything", Region: "eu-west-1",
-		Bucket:   stack.Bucket{Name: runBucket, Prefix: "deep/er", Create: true, Noncurrent: 90},
-		Topic:    stack.Topic{Emails: []string{"a@example.com", "b@example.com"}},
-		Role:     stack.Role{Policy: policy, Trust: iam.Trust("")},
-		Instance: stack.Instance{Types: []stack.Type{{Name: "t4g.nano", Arch: "arm64"}, {Name: "t3.nano", Arch: "x86_64"}}, MaxPrice: 0.02, RootGiB: 12, UserData: data},
+		Bucket: stack.Bucket{Name: runBucket, Prefix: "deep/er", Create: true, Noncurrent: 90},
+		Topic:  stack.Topic{Emails: []string{"a@example.com", "b@example.com"}},
+		Role:   stack.Role{Policy: policy, Trust: iam.Trust("")},
+		Instance: stack.Instance{
+			Types:    []stack.Type{{Name: "t4g.nano", Arch: "arm64"}, {Name: "t3.nano", Arch: "x86_64"}},
+			MaxPrice: 0.02, OnDemand: stack.OnDemandFallback, RootGiB: 12, UserData: data,
+		},
 		Network: stack.Network{
 			VPC: "vpc-0123456789abcdef0", Subnets: []stack.Subnet{{ID: "subnet-0123456789abcdef0", Zone: "eu-west-1a"}},
 			Zones: []string{"eu-west-1a"}, PublicAddress: true, Ingress: []stack.Ingress{{Port: 22, From: []string{"203.0.113.0/24"}}},
@@ -107,7 +110,7 @@ func TestMissedRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Schedule = schedule
-	machine := machineOf(t, o)
+	machine := machineOf(t, o, "MissedRuns")
 	start := time.Date(2026, 11, 20, 16, 0, 0, 0, time.UTC) // 17:00 in Berlin
 	end := start.Add(2*time.Hour + stack.EndMargin)
 	run := func(after time.Duration, files ...string) (keys []string) {
@@ -182,7 +185,7 @@ func TestMissedRunsAcrossClockChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Schedule = schedule
-	machine := machineOf(t, o)
+	machine := machineOf(t, o, "MissedRuns")
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
@@ -214,9 +217,9 @@ func parsed(t *testing.T, s string) cron.Schedule {
 	return c
 }
 
-// machineOf is the state machine in a template, after CloudFormation has put
-// in what it is to put in.
-func machineOf(t *testing.T, o stack.Options) json.RawMessage {
+// machineOf is a state machine in a template, after CloudFormation has put in
+// what it is to put in.
+func machineOf(t *testing.T, o stack.Options, name string) json.RawMessage {
 	t.Helper()
 	var doc struct {
 		Resources map[string]struct {
@@ -226,25 +229,32 @@ func machineOf(t *testing.T, o stack.Options) json.RawMessage {
 	if err := json.Unmarshal(template(t, o), &doc); err != nil {
 		t.Fatal(err)
 	}
-	s := string(doc.Resources["MissedRuns"].Properties.Definition)
-	return json.RawMessage(strings.NewReplacer("${Bucket}", "BUCKET", "${Topic}", "TOPIC").Replace(s))
+	s := string(doc.Resources[name].Properties.Definition)
+	return json.RawMessage(strings.NewReplacer("${Bucket}", "BUCKET", "${Topic}", "TOPIC", "${Group}", "GROUP", "${Region}", "REGION").Replace(s))
 }
 
 // An execution is what machine.mjs says of one.
 type execution struct {
-	Mails  []struct{ TopicArn, Subject, Message string }
-	Lists  []struct{ Bucket, Prefix string }
-	Waited int // seconds
-	Status string
-	Error  map[string]string
+	Mails   []struct{ TopicArn, Subject, Message string }
+	Lists   []struct{ Bucket, Prefix string }
+	Updates []groupUpdate
+	Waited  int // seconds
+	Status  string
+	Error   map[string]string
 }
 
 func execute(t *testing.T, machine json.RawMessage, scheduled time.Time, keys []string, fails int, sparse bool) execution {
 	t.Helper()
-	in, err := json.Marshal(map[string]any{
+	return executeWith(t, map[string]any{
 		"definition": machine, "input": map[string]string{"scheduled": scheduled.UTC().Format(time.RFC3339)},
 		"keys": keys, "fails": fails, "sparse": sparse,
 	})
+}
+
+// executeWith gives machine.mjs what it takes.
+func executeWith(t *testing.T, input map[string]any) execution {
+	t.Helper()
+	in, err := json.Marshal(input)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ type Instance struct {
 	LaunchConfiguration bool
 	// RootGiB is the size of the root volume; 0 is the image's own.
 	RootGiB int
-	// UserData is what userdata.Render returns, not in base64; the same for
+	// UserData is what userdata.Render returns, neither packed nor in base64; the same for
 	// every architecture. Needed.
 	UserData []byte
 }

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 )
@@ -55,7 +54,7 @@ func Template(o Options) ([]byte, error) {
 		AWSTemplateFormatVersion: "2010-09-09",
 		Description:              "The mayfly deployment " + o.Name,
 		Mappings: object{userDataMap: object{"Boot": object{
-			"Base64": base64.StdEncoding.EncodeToString(o.Instance.UserData),
+			"Base64": packed(o.Instance.UserData),
 		}}},
 		Resources: map[string]resource{},
 		Outputs:   object{},

@@ -47,6 +47,7 @@ func faults() map[string]scenario {
 	sleeper := []byte("#!/bin/sh\ntrap '' TERM\nsleep 1000000\n")
 	return map[string]scenario{
 		"no binary": {
+			plain:    true,
 			before:   func(w *world) { w.remove(w.admin("mayfly-")) },
 			says:     []string{"fetch mayfly: HTTP 404"},
 			subjects: []string{"failed before the run"},

@@ -4,6 +4,7 @@ package vm
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -41,6 +42,7 @@ type scenario struct {
 	subjects []string
 	stays    bool // the group cannot be left
 	late     bool // only the deadline ends it
+	plain    bool // the user data is not packed: as one puts it in by hand
 }
 
 // live lets one machine live and looks at what is left.
@@ -93,7 +95,24 @@ func (sc scenario) prepare(w *world) {
 	if sc.config != "" {
 		data = w.standIn(data, "deep/admin/config-", ".yaml", []byte(sc.config))
 	}
+	if !sc.plain {
+		data = packed(w.t, data)
+	}
 	w.imds.Change(func(s *imdstest.State) { s.UserData = data })
+}
+
+// packed is user data as a deployed template has it; by hand it is plain.
+func packed(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // standIn replaces the object that user data names by its sum.

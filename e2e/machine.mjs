@@ -29,7 +29,10 @@ async function value(template, states, variables) {
   if (typeof template === 'string' && template.startsWith('{%') && template.endsWith('%}')) {
     let v;
     try {
-      v = await jsonata(template.slice(2, -2)).evaluate(undefined, { states, ...variables });
+      // $parse is Step Functions' own: JSONata has no such function.
+      const expression = jsonata(template.slice(2, -2));
+      expression.registerFunction('parse', (s) => JSON.parse(s), '<s:x>');
+      v = await expression.evaluate(undefined, { states, ...variables });
     } catch (e) {
       throw new StateError('States.QueryEvaluationError', `${template}: ${e.message}`);
     }
@@ -52,7 +55,7 @@ function listObjectsV2({ Bucket, Prefix = '', Delimiter, StartAfter = '', MaxKey
   out.lists.push({ Bucket, Prefix });
   if (out.lists.length === fails) throw new StateError('S3.S3Exception', 'Access Denied');
   const contents = [], prefixes = [];
-  for (const Key of [...keys].sort()) {
+  for (const Key of keys.map((k) => k.split('@')[0]).sort()) {
     if (!Key.startsWith(Prefix) || Key <= StartAfter || contents.length + prefixes.length >= MaxKeys) continue;
     const end = Delimiter ? Key.indexOf(Delimiter, Prefix.length) : -1;
     if (end < 0) contents.push({ Key, Size: 1 });
@@ -61,6 +64,18 @@ function listObjectsV2({ Bucket, Prefix = '', Delimiter, StartAfter = '', MaxKey
   const answer = { IsTruncated: false, KeyCount: contents.length + prefixes.length, Name: Bucket, Prefix, Contents: contents, CommonPrefixes: prefixes };
   if (sparse) for (const k of Object.keys(answer)) if (answer[k]?.length === 0) delete answer[k];
   return answer;
+}
+
+// getObject knows the objects that say whose a run is: the deployment's that
+// stands behind the @, or that of the template.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+function getObject({ Bucket, Key, ...rest }) {
+  if (Object.keys(rest).length) throw new StateError('States.Runtime', `unknown arguments ${Object.keys(rest)}`);
+  out.lists.push({ Bucket, Prefix: Key });
+  if (out.lists.length === fails) throw new StateError('S3.S3Exception', 'Access Denied');
+  const found = keys.map((k) => k.split('@')).find(([key]) => key === Key);
+  if (!found) throw new StateError('S3.NoSuchKeyException', 'The specified key does not exist.');
+  return { Body: JSON.stringify({ format: 1, deployment: found[1] ?? 'everything' }), ContentLength: 1 };
 }
 
 // groupAt is the group at a time, and fails what it denies then.
@@ -103,6 +118,7 @@ function updateAutoScalingGroup({ AutoScalingGroupName, MixedInstancesPolicy, ..
 }
 
 const integrations = {
+  'arn:aws:states:::aws-sdk:s3:getObject': getObject,
   'arn:aws:states:::aws-sdk:s3:listObjectsV2': listObjectsV2,
   'arn:aws:states:::aws-sdk:autoscaling:describeAutoScalingGroups': describeAutoScalingGroups,
   'arn:aws:states:::aws-sdk:autoscaling:updateAutoScalingGroup': updateAutoScalingGroup,
@@ -148,9 +164,10 @@ async function state(s, input, execution) {
     Object.assign(execution.variables, assigned);
     return [output, s.End || s.Type === 'Succeed' ? undefined : next];
   } catch (e) {
-    if (!e.error || !s.Catch) throw e;
-    Object.assign(execution.variables, await the(s.Catch[0].Assign ?? {}, { errorOutput: e.error }));
-    return [e.error, s.Catch[0].Next];
+    const caught = e.error && (s.Catch ?? []).find((c) => c.ErrorEquals.includes('States.ALL') || c.ErrorEquals.includes(e.error.Error));
+    if (!caught) throw e;
+    Object.assign(execution.variables, await the(caught.Assign ?? {}, { errorOutput: e.error }));
+    return [caught.Output === undefined ? e.error : await the(caught.Output, { errorOutput: e.error }), caught.Next];
   }
 }
 

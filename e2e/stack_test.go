@@ -120,6 +120,8 @@ func TestMissedRuns(t *testing.T) {
 		return keys
 	}
 	reported := []string{"report.json", "report.txt"}
+	foreign := []string{"deep/er/runs/20261120T160300Z-i-0def/started.json@hosts", "deep/er/runs/20261120T160300Z-i-0def/report.json"}
+	laptop := []string{"deep/er/runs/20261120T160300Z-my-laptop/started.json", "deep/er/runs/20261120T160300Z-my-laptop/report.json", "deep/er/runs/20261120T160300Z-hi-i-0abc-z/started.json"}
 	var logs []string
 	for n := range 1500 {
 		logs = append(logs, fmt.Sprintf("log/%05d.txt", n))
@@ -143,6 +145,12 @@ func TestMissedRuns(t *testing.T) {
 		{name: "no report", keys: slices.Concat(run(2*time.Minute, logs[:3]...), run(-time.Hour, reported...)), want: "failed, a run began and did not report", body: "\n  20261120T160200Z-i-0abc\n"},
 		{name: "only the text", keys: run(2*time.Minute, "report.txt"), want: "failed, a run began and did not report"},
 		{name: "two without", keys: slices.Concat(run(2*time.Minute), run(time.Hour)), want: "failed, a run began and did not report", body: "\n  20261120T160200Z-i-0abc\n  20261120T170000Z-i-0abc\n"},
+		{name: "of another deployment", keys: foreign, want: "failed, no run began"},
+		{name: "of another deployment, and one's own", keys: slices.Concat(foreign, run(time.Hour, reported...))},
+		{name: "of another deployment, and one's own without a report", keys: slices.Concat(foreign, run(time.Hour)), want: "failed, a run began and did not report", body: "\n  20261120T170000Z-i-0abc\n\n"},
+		{name: "on a laptop", keys: laptop, want: "failed, no run began"},
+		{name: "only a log", keys: run(2*time.Minute, "log/00001.txt")[1:], want: "failed, no run began"},
+		{name: "denied in between", keys: run(2*time.Minute, reported...), fails: 3, want: "it is not known whether it ran", body: "S3.S3Exception: Access Denied"},
 		{name: "denied", fails: 1, want: "it is not known whether it ran", body: "S3.S3Exception: Access Denied"},
 		{name: "denied later", keys: run(2*time.Minute, reported...), fails: 2, want: "it is not known whether it ran", body: "S3.S3Exception: Access Denied"},
 	} {
@@ -192,16 +200,20 @@ func TestMissedRunsAcrossClockChanges(t *testing.T) {
 	}
 	starts, ends := parsed(t, schedule.Start), parsed(t, schedule.End)
 	start := starts.Next(time.Date(2026, 10, 1, 0, 0, 0, 0, zone))
-	key := func(at time.Time) string {
-		return "deep/er/runs/" + runner.NewRunID(at, "i-0abc") + "/report.json"
+	keys := func(starts ...time.Time) (list []string) {
+		for _, at := range starts {
+			run := "deep/er/runs/" + runner.NewRunID(at, "i-0abc")
+			list = append(list, run+"/started.json", run+"/report.json")
+		}
+		return list
 	}
 	for start.Before(time.Date(2027, 4, 15, 0, 0, 0, 0, zone)) {
 		end := ends.Next(start)
 		before := start.AddDate(0, 0, -7)
-		if got := execute(t, machine, end, []string{key(before), key(start.Add(time.Minute))}, 0, true); len(got.Mails) != 0 {
+		if got := execute(t, machine, end, keys(before, start.Add(time.Minute)), 0, true); len(got.Mails) != 0 {
 			t.Errorf("the start at %s: %+v", start, got.Mails)
 		}
-		if got := execute(t, machine, end, []string{key(before)}, 0, true); len(got.Mails) != 1 {
+		if got := execute(t, machine, end, keys(before), 0, true); len(got.Mails) != 1 {
 			t.Errorf("the start at %s that did not come: %+v", start, got.Mails)
 		}
 		start = starts.Next(start)

@@ -11,12 +11,17 @@ import (
 // that the end action has taken still says what it did.
 const settle = 10 * time.Minute
 
+// noSuchKey is the name that a state machine has for an object that is not
+// there. https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
+const noSuchKey = "S3.NoSuchKeyException"
+
 // missedRuns adds the check for runs that never happened: a schedule at the
 // time of the end action that starts a small state machine. It lists the runs
-// in the store that began since the start, and whether one has reported. If
-// none has, it says so to the topic; and also when it could not look. It has
-// neither code nor anything that costs while it waits. While it looks, and for
-// settle before, a stack that is deleted waits for it.
+// in the store that began since the start on instances of this deployment, for
+// others may share the store, and whether one has reported. If none has, it
+// says so to the topic; and also when it could not look. It has neither code
+// nor anything that costs while it waits. While it looks, and for settle
+// before, a stack that is deleted waits for it.
 func (b builder) missedRuns() {
 	if b.Schedule.Start == "" || b.SkipMissedRuns {
 		return
@@ -27,6 +32,10 @@ func (b builder) missedRuns() {
 			"Sid": "ListRuns", "Effect": "Allow", "Action": "s3:ListBucket",
 			"Resource":  sub("arn:${AWS::Partition}:s3:::" + b.Bucket.Name),
 			"Condition": object{"StringLike": object{"s3:prefix": iam.Literal(b.inBucket("runs/")) + "*"}},
+		},
+		object{
+			"Sid": "SeeWhoseTheyAre", "Effect": "Allow", "Action": "s3:GetObject",
+			"Resource": sub("arn:${AWS::Partition}:s3:::" + b.Bucket.Name + "/" + iam.Literal(b.inBucket("runs/")) + "*/started.json"),
 		},
 		object{"Sid": "SendWhatWasMissed", "Effect": "Allow", "Action": "sns:Publish", "Resource": b.topicRef()},
 	)
@@ -111,7 +120,8 @@ func (b builder) missedRunsMachine() object {
 					"Bucket": "${Bucket}", "Prefix": runs, "Delimiter": "/",
 					"StartAfter": jsonata(`%s & $fromMillis($toMillis($since), "[Y0001][M01][D01]T[H01][m01][s01]Z")`, quote(runs)),
 				},
-				"Output": jsonata(`{"runs": [$states.result.CommonPrefixes.Prefix]}`),
+				// Other machines name their runs after themselves.
+				"Output": jsonata(`{"runs": [$filter($states.result.CommonPrefixes.Prefix, function($run) { $contains($run, /Z-i-[0-9a-f]+\/$/) })]}`),
 				"Catch":  untold, "Next": "Begun",
 			}),
 			"Begun": object{
@@ -122,19 +132,34 @@ func (b builder) missedRunsMachine() object {
 			"Reports": object{
 				"Type": "Map", "Items": jsonata("$states.input.runs"),
 				"ItemProcessor": object{
-					"ProcessorConfig": object{"Mode": "INLINE"}, "StartAt": "Report",
-					"States": object{"Report": listing(object{
-						"Arguments": object{"Bucket": "${Bucket}", "Prefix": jsonata(`$states.input & "report.json"`), "MaxKeys": 1},
-						"Output":    jsonata("$count($states.result.Contents)"), "End": true,
-					})},
+					"ProcessorConfig": object{"Mode": "INLINE"}, "StartAt": "Whose",
+					"States": object{
+						"Whose": object{
+							"Type": "Task", "Resource": b.integration("aws-sdk:s3:getObject"),
+							"Arguments": object{"Bucket": "${Bucket}", "Key": jsonata(`$states.input & "started.json"`)},
+							"Retry":     append(list{object{"ErrorEquals": list{noSuchKey}, "MaxAttempts": 0}}, retries()...),
+							"Output":    jsonata(`{"run": $states.input, "ours": $parse($states.result.Body).deployment = %s}`, quote(b.Name)),
+							"Catch": list{object{
+								"ErrorEquals": list{noSuchKey}, "Output": jsonata(`{"run": $states.input, "ours": false}`), "Next": "Report",
+							}},
+							"Next": "Report",
+						},
+						"Report": listing(object{
+							"Arguments": object{"Bucket": "${Bucket}", "Prefix": jsonata(`$states.input.run & "report.json"`), "MaxKeys": 1},
+							"Output":    jsonata(`$merge([$states.input, {"reports": $count($states.result.Contents)}])`), "End": true,
+						}),
+					},
 				},
-				"Output": jsonata(`{"runs": $states.input.runs, "reports": $sum($states.result)}`),
+				"Output": jsonata(`{"runs": [$states.result[ours].run], "reports": $sum([0, $states.result[ours].reports])}`),
 				"Catch":  untold, "Next": "Reported",
 			},
 			"Reported": object{
-				"Type":    "Choice",
-				"Choices": list{object{"Condition": jsonata("$states.input.reports > 0"), "Next": "Well"}},
-				"Default": "NoReport",
+				"Type": "Choice",
+				"Choices": list{
+					object{"Condition": jsonata("$states.input.reports > 0"), "Next": "Well"},
+					object{"Condition": jsonata("$count($states.input.runs) > 0"), "Next": "NoReport"},
+				},
+				"Default": "NoRun",
 			},
 			"Well": object{"Type": "Succeed"},
 			"NoRun": b.mail("failed, no run began",

@@ -142,6 +142,9 @@ func (l *laptop) startAndFollow(config string) {
 		t.Errorf("a second start: %s", again)
 	}
 	instance := l.group("weekly").Instances[0].InstanceId
+	if a := l.handEnd("weekly"); len(a) != 1 || a[0].DesiredCapacity != 0 || time.Until(a[0].StartTime) < 2*time.Hour || time.Until(a[0].StartTime) > 136*time.Minute {
+		t.Errorf("what would end it: %+v", a)
+	}
 	status := l.do("status", "-c", config)
 	has(t, "status while it boots", status.out, instance, "Ends:", "since it was started by hand")
 	if run := l.instancePart("weekly", config); run.code != 0 || !strings.Contains(run.out, "weekly complete.") {
@@ -153,17 +156,10 @@ func (l *laptop) startAndFollow(config string) {
 	}
 	has(t, "start", r.err, "Asked the group weekly for an instance; whatever happens, it gives it up at", instance+" (", "The machine has ended.")
 	has(t, "start", r.out, "-"+instance+": complete, 1 repository, 1 changed")
-	var actions struct {
-		ScheduledUpdateGroupActions []struct {
-			ScheduledActionName string
-			StartTime           time.Time
-			DesiredCapacity     int
-		}
+	if a := l.handEnd("weekly"); len(a) > 0 {
+		t.Errorf("what would have ended it is still there: %+v", a)
 	}
-	l.answer(&actions, "autoscaling", "describe-scheduled-actions", "--auto-scaling-group-name", "weekly", "--scheduled-action-names", "mayfly-start-end")
-	if a := actions.ScheduledUpdateGroupActions; len(a) != 1 || a[0].DesiredCapacity != 0 || time.Until(a[0].StartTime) < 2*time.Hour || time.Until(a[0].StartTime) > 136*time.Minute {
-		t.Errorf("what would have ended it: %+v", a)
-	}
+	l.illness(config)
 	status = l.do("status", "-c", config)
 	has(t, "status after the run", status.out, "complete", "octo/small", "Next start:", "deployed in "+motoRegion, "none is running", "Left over:           nothing")
 	if strings.Contains(status.out, "DANGER") || status.code != 0 {
@@ -336,5 +332,46 @@ func TestDeployKilled(t *testing.T) {
 		l.seen = nil
 		l.deploy(name, config)
 		l.whole(name)
+	}
+}
+
+// A handEnd is the end of a run that was started by hand.
+type handEnd struct {
+	ScheduledActionName string
+	StartTime           time.Time
+	DesiredCapacity     int
+}
+
+func (l *laptop) handEnd(group string) []handEnd {
+	l.t.Helper()
+	var actions struct{ ScheduledUpdateGroupActions []handEnd }
+	l.answer(&actions, "autoscaling", "describe-scheduled-actions", "--auto-scaling-group-name", group, "--scheduled-action-names", "mayfly-start-end")
+	return actions.ScheduledUpdateGroupActions
+}
+
+// illness is what status says, and start refuses, when the group cannot start
+// or end anything any more; and what the commands that status names do about
+// it.
+func (l *laptop) illness(config string) {
+	t := l.t
+	t.Helper()
+	l.aws("autoscaling", "suspend-processes", "--auto-scaling-group-name", "weekly", "--scaling-processes", "Launch", "Terminate", "ScheduledActions")
+	l.aws("autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", "weekly", "--max-size", "0")
+	r := l.do("status", "-c", config)
+	has(t, "status of a sick group", r.out, "PROBLEM:", "Launch is suspended", "Terminate is suspended", "ScheduledActions is suspended", "maximum size is 0")
+	started := l.do("start", "-c", config)
+	if started.code != 2 || !strings.Contains(started.err, "nothing was started in the group weekly") || !strings.Contains(started.err, "aws autoscaling resume-processes --region "+motoRegion+" --auto-scaling-group-name weekly --scaling-processes Launch") {
+		t.Errorf("start in a sick group: %s", started)
+	}
+	if len(l.handEnd("weekly")) > 0 || l.group("weekly").DesiredCapacity != 0 {
+		t.Error("something was started in a sick group")
+	}
+	for line := range strings.Lines(r.out) {
+		if command, ok := strings.CutPrefix(strings.TrimSpace(line), "aws autoscaling "); ok {
+			l.aws(append([]string{"autoscaling"}, strings.Fields(command)...)...)
+		}
+	}
+	if r = l.do("status", "-c", config); strings.Contains(r.out, "PROBLEM") {
+		t.Errorf("after the commands of status: %s", r)
 	}
 }

@@ -68,6 +68,25 @@ func (c Cron) Next(after time.Time, zone *time.Location, n int) []time.Time {
 	return starts
 }
 
+// Last returns the newest start before a moment, in the time zone given; zero:
+// there was none in the four years before, or there is no start time.
+func (c Cron) Last(before time.Time, zone *time.Location) time.Time {
+	if c.schedule == nil {
+		return time.Time{}
+	}
+	const day = 24 * time.Hour
+	for _, back := range []time.Duration{2 * time.Hour, 2 * day, 32 * day, 367 * day, 1462 * day} {
+		var last time.Time
+		for t := c.schedule.Next(before.Add(-back).In(zone)); !t.IsZero() && t.Before(before); t = c.schedule.Next(t) {
+			last = t
+		}
+		if !last.IsZero() {
+			return last
+		}
+	}
+	return time.Time{}
+}
+
 // IsZero reports whether there is no start time.
 func (c Cron) IsZero() bool { return c.schedule == nil }
 

@@ -34,6 +34,17 @@ func (p Past) State() string {
 	return "cut off"
 }
 
+// Deployment is whose run it is, "" where nothing says so.
+func (p Past) Deployment() string {
+	switch {
+	case p.Report != nil:
+		return p.Report.Deployment
+	case p.Started != nil:
+		return p.Started.Deployment
+	}
+	return ""
+}
+
 // Began is when the run began, from its id if nothing else says so.
 func (p Past) Began() time.Time {
 	switch {

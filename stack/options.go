@@ -28,6 +28,11 @@ type Options struct {
 	// SkipMissedRuns leaves out the check for runs that never happened. It
 	// comes with a schedule only.
 	SkipMissedRuns bool
+	// ConfigSum is the SHA-256 of the config that instances run by, in hex, and
+	// Deadline how long a run has. The stack only puts them out, for whoever
+	// starts a run by hand. "" and 0: it does not.
+	ConfigSum string
+	Deadline  time.Duration
 	// RecycleBin keeps deleted snapshots of the deployment for so many days; 0
 	// is no rule.
 	RecycleBin int
@@ -193,6 +198,8 @@ const (
 	OutputGroup         = "GroupName"
 	OutputSecurityGroup = "SecurityGroupId"
 	OutputMissedRuns    = "MissedRunsArn" // the state machine, where there is one
+	OutputConfig        = "ConfigSha256"  // of the config that instances run by
+	OutputDeadline      = "Deadline"      // of a run, as time.Duration writes it
 )
 
 // Names of scheduled actions in the template.

@@ -70,6 +70,10 @@ func Template(o Options) ([]byte, error) {
 	b.fallback()
 	b.budget()
 	b.recycleBin()
+	if o.ConfigSum != "" {
+		b.output(OutputConfig, "SHA-256 of the config that instances run by", o.ConfigSum)
+		b.output(OutputDeadline, "How long a run has", o.Deadline.String())
+	}
 	instead := "split the jobs into two deployments"
 	if o.Instance.OnDemand == OnDemandFallback {
 		instead += ", or do without the fallback to on demand"

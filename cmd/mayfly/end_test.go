@@ -323,8 +323,9 @@ func TestSignalEndsTheMachine(t *testing.T) {
 	s.group(awstest.Group{})
 	once := sync.OnceFunc(func() { m.term() })
 	s.s3.Fault = func(r *s3test.Request) s3test.Fault {
-		if r.Op == "CreateMultipartUpload" || strings.HasSuffix(r.Key, ".zip") {
+		if (r.Op == "PutObject" || r.Op == "CreateMultipartUpload") && strings.HasSuffix(r.Key, ".zip") {
 			once()
+			return s3test.Fault{Delay: time.Second} // not done before the signal is heard
 		}
 		return s3test.Fault{}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -70,6 +71,9 @@ type status struct {
 	Next       time.Time   `json:"next,omitzero"`
 	OldestGood *goodBackup `json:"oldest_good,omitempty"`
 	Runs       []pastRun   `json:"runs"` // newest first
+	// Others is how many of the newest runs are other deployments', in the same
+	// store; they are not among Runs.
+	Others int `json:"other_runs,omitempty"`
 	// AWS is there when the config's deployment can be in AWS and could be
 	// asked about.
 	AWS *awsStatus `json:"aws,omitempty"`
@@ -105,10 +109,18 @@ func (a *app) readStatus(ctx context.Context, st store.Store, c *runner.Config, 
 	if err != nil {
 		return nil, err
 	}
+	var newest time.Time // run of this deployment on an instance
 	for _, id := range ids {
 		p, err := runner.ReadPast(ctx, st, id)
 		if err != nil {
 			return nil, err
+		}
+		if c != nil && p.Deployment() != "" && p.Deployment() != string(c.Name) {
+			s.Others++ // the store has more than one
+			continue
+		}
+		if newest.IsZero() && strings.HasPrefix(runner.RunInstance(id), "i-") {
+			newest = p.Began()
 		}
 		s.add(p)
 	}
@@ -122,6 +134,8 @@ func (a *app) readStatus(ctx context.Context, st store.Store, c *runner.Config, 
 		s.flags = a.configFlag()
 		if s.AWS, err = a.readAWS(ctx, c); err != nil {
 			s.unseen = err.Error()
+		} else {
+			s.AWS.overdue(c, newest, a.now())
 		}
 	}
 	if s.Next.Before(a.now()) { // zero, or passed since that run
@@ -176,6 +190,9 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 			what += "; report not sent"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", at(r.Started), took, r.State, cmp.Or(what, "-"), r.Run)
+	}
+	if s.Others > 0 {
+		fmt.Fprintf(w, "(and %s of other deployments in this store)\n", runner.FormatCount(s.Others, "runs"))
 	}
 	fmt.Fprintf(w, "\n")
 	if len(s.Runs) > 0 && s.Runs[0].State == "running" {

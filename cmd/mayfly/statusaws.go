@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -23,20 +21,36 @@ type awsStatus struct {
 	Region string `json:"region"`
 	Stack  string `json:"stack,omitempty"` // its state; "" when there is none
 	// Armed says that the schedule is in force.
-	Armed     bool              `json:"armed"`
-	Desired   int               `json:"desired"`
-	Instances []instanceStatus  `json:"instances,omitempty"`
-	Resumed   []string          `json:"not_suspended,omitempty"` // processes that should be suspended
-	Pending   []string          `json:"unconfirmed,omitempty"`   // addresses
+	Armed     bool             `json:"armed"`
+	Desired   int              `json:"desired"`
+	Instances []instanceStatus `json:"instances,omitempty"`
+	Resumed   []string         `json:"not_suspended,omitempty"` // processes that should be suspended
+	// Problems keep runs from happening, or from ending.
+	Problems []problemStatus `json:"problems,omitempty"`
+	// Unseen is what could not be asked, and why.
+	Unseen    []string          `json:"unseen,omitempty"`
+	Pending   []string          `json:"unconfirmed,omitempty"` // addresses
 	LastError string            `json:"last_launch_error,omitempty"`
 	Leftover  []leftover        `json:"leftover,omitempty"`
 	Schedule  []scheduledStatus `json:"schedule,omitempty"`
 
-	group   string // its name
-	missing bool   // there is neither stack nor group
+	group   string    // its name
+	missing bool      // there is neither stack nor group
+	changed time.Time // when the stack last was
+	asked   bool      // the group's scheduled actions are known
 	// scheduled says that the config has a start.
 	scheduled bool
 	in        map[string]bool // the group's instances
+}
+
+// A problemStatus is what is wrong, and what cures it.
+type problemStatus struct {
+	What string `json:"what"`
+	Cure string `json:"cure"`
+}
+
+func (s *awsStatus) problem(what, cure string) {
+	s.Problems = append(s.Problems, problemStatus{what, cure})
 }
 
 type instanceStatus struct {
@@ -83,38 +97,76 @@ func (a *app) readAWS(ctx context.Context, c *runner.Config) (*awsStatus, error)
 		return nil, err
 	}
 	if d != nil {
-		s.Stack, s.Armed = d.Status, d.Parameters[stack.ParameterArmed] == "true"
-	}
-	g, err := aws.groups.Describe(ctx, s.group)
-	if errors.Is(err, cloud.ErrNotFound) {
-		s.missing = d == nil
-		return s, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.Desired, s.Resumed = g.Desired, deploy.Unsuspended(g)
-	for _, i := range g.Instances {
-		s.in[i.ID] = true
-		s.Instances = append(s.Instances, instanceStatus{i.ID, i.Type, i.Zone, i.State})
-	}
-	for _, look := range []func(context.Context, services, *runner.Config) error{s.schedule, s.activities, s.subscriptions, s.leftovers} {
-		if err := look(ctx, aws, c); err != nil {
-			return nil, err
+		s.Stack, s.Armed, s.changed = d.Status, d.Parameters[stack.ParameterArmed] == "true", d.Changed
+		if strings.HasPrefix(d.Status, "UPDATE_") && strings.HasSuffix(d.Status, "FAILED") || strings.HasPrefix(d.Status, "UPDATE_ROLLBACK") && !deploy.InProgress(d.Status) {
+			s.problem("the last change of the stack failed ("+d.Status+")", "mayfly deploy"+a.configFlag())
 		}
+	}
+	looks := []func(context.Context, services, *runner.Config) error{s.leftovers}
+	g, err := aws.groups.Describe(ctx, s.group)
+	switch {
+	case errors.Is(err, cloud.ErrNotFound):
+		if s.missing = d == nil; !s.missing && !deploy.Unfinished(d.Status) && !deploy.InProgress(d.Status) {
+			s.problem("the group "+s.group+" is gone: no run can start", "mayfly destroy"+a.configFlag()+", then mayfly deploy"+a.configFlag()+"; the data stays")
+		}
+	case err != nil:
+		s.Unseen = append(s.Unseen, err.Error())
+	default:
+		s.Desired, s.Resumed = g.Desired, deploy.Unsuspended(g)
+		for _, i := range g.Instances {
+			s.in[i.ID] = true
+			s.Instances = append(s.Instances, instanceStatus{i.ID, i.Type, i.Zone, i.State})
+		}
+		for _, ill := range deploy.Ills(g, aws.Region()) {
+			s.problem(ill.What, ill.Cure)
+		}
+		looks = append(looks, s.schedule, s.activities)
+	}
+	if !s.missing {
+		looks = append(looks, s.subscriptions)
+	}
+	for _, look := range looks {
+		if err := look(ctx, aws, c); err != nil {
+			s.Unseen = append(s.Unseen, err.Error())
+		}
+	}
+	if s.asked && s.Armed && s.scheduled && d != nil {
+		s.scheduleProblems(c, a.now(), a.configFlag())
 	}
 	return s, nil
 }
 
 func (s *awsStatus) schedule(ctx context.Context, aws services, _ *runner.Config) error {
 	list, err := aws.groups.Schedule(ctx, s.group)
+	s.asked = err == nil
 	for _, act := range list {
 		s.Schedule = append(s.Schedule, scheduledStatus{act.Name, act.Recurrence, act.Zone, act.At, act.Desired})
 		if s.Stack == "" && act.Desired == 1 { // made by hand
 			s.Armed = true
 		}
+		if act.Name == deploy.EndAction && s.Desired == 0 && len(s.in) == 0 {
+			s.Leftover = append(s.Leftover, leftover{
+				"the end of a run that was started by hand, at " + act.At.UTC().Format("2006-01-02 15:04 UTC") + ": what is at work then is ended", removeEnd(aws.Region(), s.group),
+			})
+		}
 	}
 	return err
+}
+
+// scheduleProblems finds starts and ends that the config has and the group has
+// not.
+func (s *awsStatus) scheduleProblems(c *runner.Config, now time.Time, flag string) {
+	want, err := scheduleOf(c, now)
+	if err != nil {
+		return // which check and deploy say
+	}
+	var have []cloud.ScheduledAction
+	for _, act := range s.Schedule {
+		have = append(have, cloud.ScheduledAction{Recurrence: act.Recurrence, Zone: act.Zone, Desired: act.Desired})
+	}
+	for _, missing := range deploy.Unscheduled(want, have) {
+		s.problem("the group has no "+missing+", which the config has", "mayfly deploy"+flag)
+	}
 }
 
 // activities keeps the newest failure that nothing good came after.
@@ -154,107 +206,19 @@ func (s *awsStatus) subscriptions(ctx context.Context, aws services, c *runner.C
 	return err
 }
 
-// leftovers finds what nobody will remove by itself.
-func (s *awsStatus) leftovers(ctx context.Context, aws services, c *runner.Config) error {
-	name, region := string(c.Name), " --region "+aws.Region()
-	machines, err := aws.ec2.Instances(ctx, tagKey, name)
-	if err != nil {
-		return err
-	}
-	for _, i := range machines {
-		if s.in[i.ID] || i.State == "shutting-down" {
-			continue
-		}
-		s.Leftover = append(s.Leftover, leftover{
-			fmt.Sprintf("instance %s, %s, %s since %s", i.ID, i.Type, i.State, i.Launched.UTC().Format("2006-01-02 15:04 UTC")),
-			"aws ec2 terminate-instances" + region + " --instance-ids " + i.ID,
-		})
-	}
-	volumes, err := aws.ec2.Volumes(ctx, tagKey, name)
-	if err != nil {
-		return err
-	}
-	for _, v := range volumes {
-		if v.State != "available" || v.Tags[hostTag] != "" { // a host's is data
-			continue
-		}
-		s.Leftover = append(s.Leftover, leftover{
-			fmt.Sprintf("volume %s, %d GiB, of no instance", v.ID, v.GiB), "aws ec2 delete-volume" + region + " --volume-id " + v.ID,
-		})
-	}
-	bucket, prefix := c.Store.Bucket()
-	if prefix != "" {
-		prefix += "/"
-	}
-	uploads, err := aws.Buckets().Unfinished(ctx, bucket, prefix, string(c.Store.Region))
-	if err != nil {
-		return err
-	}
-	for _, u := range uploads {
-		// The next run drops those from before it, a run at work needs its own.
-		if len(s.Instances) > 0 || time.Since(u.Began) < uploadAge {
-			continue
-		}
-		s.Leftover = append(s.Leftover, leftover{
-			fmt.Sprintf("unfinished upload of %s since %s", u.Key, u.Began.UTC().Format("2006-01-02 15:04 UTC")),
-			fmt.Sprintf("aws s3api abort-multipart-upload --bucket %s --key %s --upload-id %s", bucket, u.Key, u.ID),
-		})
-	}
-	return nil
-}
+// overdueAfter is how long after a start its run is in the store at the latest:
+// a start may be some minutes late, and then the machine boots.
+const overdueAfter = 15 * time.Minute
 
-// hostTag is on volumes that hold a host's data.
-const hostTag = "mayfly:host"
-
-// uploadAge is after how long an upload that is not finished is taken for one
-// that never will be.
-const uploadAge = 24 * time.Hour
-
-// print shows it to a person.
-func (s *awsStatus) print(w io.Writer, config string) {
-	line := func(label, format string, a ...any) { fmt.Fprintf(w, "%-20s %s\n", label, fmt.Sprintf(format, a...)) }
-	switch {
-	case s.missing:
-		line("In AWS:", "not deployed in %s (mayfly deploy%s)", s.Region, config)
+// overdue adds a problem when the newest start has come to nothing; newest is
+// when the newest run on an instance began.
+func (s *awsStatus) overdue(c *runner.Config, newest, now time.Time) {
+	if s.Stack == "" || !s.Armed || s.missing {
 		return
-	case s.Stack == "":
-		line("In AWS:", "a group made by hand, %s in %s", s.group, s.Region)
-	case deploy.Unfinished(s.Stack) || deploy.InProgress(s.Stack):
-		line("In AWS:", "NOT FINISHED, %s: mayfly deploy%s goes on", s.Stack, config)
-	default:
-		line("In AWS:", "deployed in %s", s.Region)
 	}
-	switch {
-	case s.Stack == "" || s.Armed:
-	case s.scheduled:
-		line("Schedule:", "NOT IN FORCE: mayfly deploy%s puts it in force", config)
-	default:
-		line("Schedule:", "none; mayfly start%s starts a run", config)
+	start := c.Schedule.Start.Last(now.Add(-overdueAfter), c.Schedule.Timezone.Location())
+	if start.IsZero() || !start.After(s.changed) || newest.After(start.Add(-slack)) {
+		return
 	}
-	for _, i := range s.Instances {
-		line("Instance:", "%s (%s), %s", i.ID, typeAndZone(i.Type, i.Zone), i.State)
-	}
-	if len(s.Instances) == 0 {
-		line("Instance:", "none is running%s", map[bool]string{true: ", and one is asked for"}[s.Desired > 0])
-	}
-	for _, act := range s.Schedule {
-		if act.Recurrence == "" && act.Desired == 0 {
-			line("Ends:", "whatever is running at %s, since it was started by hand", act.At.UTC().Format("Mon 2 Jan 15:04 UTC"))
-		}
-	}
-	if s.LastError != "" {
-		line("Launch failed:", "%s", runner.OneLine(s.LastError, 300))
-	}
-	if len(s.Resumed) > 0 {
-		line("DANGER:", "%s not suspended: an instance that ends itself is replaced: mayfly deploy%s suspends", strings.Join(s.Resumed, " and "), config)
-	}
-	for _, p := range s.Pending {
-		line("No mail to:", "%s: not confirmed (mayfly deploy%s asks again)", p, config)
-	}
-	if len(s.Leftover) == 0 {
-		line("Left over:", "nothing")
-	}
-	for _, l := range s.Leftover {
-		line("Left over:", "%s\n%-20s   %s", l.What, "", l.Command)
-	}
+	s.problem("no run has begun since the start at "+start.Format("Mon 2 Jan 2006 15:04 MST"), "the mails of then say why; to run it now: mayfly start")
 }

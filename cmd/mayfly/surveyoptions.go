@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"mayfly/iam"
 	"mayfly/internal/cloud"
@@ -38,6 +39,7 @@ func (s *survey) make(a *app, o deployOptions) {
 	n.Instance.MaxPrice, n.Instance.OnDemand = c.Instance.MaxPrice, stack.OnDemand(c.Instance.OnDemand)
 	n.Instance.LaunchConfiguration, n.Instance.RootGiB = c.Instance.LaunchConfiguration, c.Instance.Disk
 	n.Instance.UserData = s.userData
+	n.ConfigSum, n.Deadline = sumOf(s.source), time.Duration(c.Schedule.Deadline)
 	n.Notices = c.Notify.Launches
 	n.SkipMissedRuns = !c.Notify.MissedRuns() || s.elsewhere()
 	n.Budget = stack.Budget{USD: c.Budget, Emails: n.Topic.Emails}

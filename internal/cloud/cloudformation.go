@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -41,6 +42,7 @@ type Stack struct {
 	ID, Name                  string
 	Status, Reason            string // "UPDATE_COMPLETE"; the reason is that of the status
 	Parameters, Outputs, Tags map[string]string
+	Changed                   time.Time // when it was created or last updated
 }
 
 // Describe asks for a stack by its name, or by its id, by which it is found
@@ -60,6 +62,7 @@ func (s Stacks) Describe(ctx context.Context, stack string) (Stack, error) {
 	found := Stack{
 		ID: aws.ToString(d.StackId), Name: aws.ToString(d.StackName), Status: string(d.StackStatus), Reason: aws.ToString(d.StackStatusReason),
 		Parameters: map[string]string{}, Outputs: map[string]string{}, Tags: map[string]string{},
+		Changed: aws.ToTime(cmp.Or(d.LastUpdatedTime, d.CreationTime)).UTC(),
 	}
 	for _, p := range d.Parameters {
 		found.Parameters[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)

@@ -29,6 +29,7 @@ type Groups interface {
 	Suspend(ctx context.Context, group string, processes ...string) error
 	SetDesired(ctx context.Context, group string, n int) error
 	ScheduleOnce(ctx context.Context, group, name string, at time.Time, desired int) error
+	DeleteScheduled(ctx context.Context, group, name string) error
 	Activities(ctx context.Context, group string) ([]cloud.Activity, error)
 }
 

@@ -161,15 +161,70 @@ func TestStart(t *testing.T) {
 	end := time.Date(2026, 11, 27, 19, 15, 0, 0, time.UTC)
 	for cut := 1; ; cut++ {
 		a := newAccount(t)
-		a.group, a.cut = &cloud.Group{Name: "d"}, cut
-		err := a.engine().Start(t.Context(), "d", end)
+		a.group, a.cut = &cloud.Group{Name: "d", Max: 1}, cut
+		err := a.engine().Start(t.Context(), "d", "eu-west-1", end)
 		if err != nil {
 			continue // that an instance is asked for last, the account checks
 		}
 		if !slices.Equal(a.actions, []string{"mayfly-start-end 2026-11-27T19:15:00Z 0"}) || a.group.Desired != 1 || len(deploy.Unsuspended(*a.group)) > 0 {
 			t.Errorf("actions %v, group %+v", a.actions, a.group)
 		}
+		a.cut = 0
+		if err := a.engine().Started(t.Context(), "d"); err != nil || len(a.actions) > 0 {
+			t.Errorf("afterwards: %v, %v", a.actions, err)
+		}
 		break
+	}
+}
+
+// Nothing is started that the end action would not end, or that would not come.
+func TestStartInAnIllGroup(t *testing.T) {
+	t.Parallel()
+	for want, g := range map[string]cloud.Group{
+		"Launch is suspended: no instance starts: aws autoscaling resume-processes --region eu-west-1 --auto-scaling-group-name d --scaling-processes Launch": {Max: 1, Suspended: []string{"Launch"}},
+		"Terminate is suspended":        {Max: 1, Suspended: []string{"AZRebalance", "Terminate"}},
+		"ScheduledActions is suspended": {Max: 1, Suspended: []string{"ScheduledActions"}},
+		"maximum size is 0: no instance starts: aws autoscaling update-auto-scaling-group": {},
+		"minimum size is 1":   {Max: 1, Min: 1},
+		"it is being deleted": {Max: 1, Deleting: true},
+	} {
+		a := newAccount(t)
+		g.Name = "d"
+		a.group = &g
+		err := a.engine().Start(t.Context(), "d", "eu-west-1", time.Now())
+		if ill := (*deploy.IllError)(nil); !errors.As(err, &ill) || len(ill.Ills) != 1 || !strings.Contains(strings.Replace(err.Error(), "the group is", "it is", 1), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+		if a.group.Desired != 0 || len(a.actions) > 0 {
+			t.Errorf("%s: actions %v, group %+v", want, a.actions, a.group)
+		}
+	}
+}
+
+func TestUnscheduled(t *testing.T) {
+	t.Parallel()
+	want := stack.Schedule{Start: "0 17 * * FRI", End: "15 19 * * FRI", Zone: "Europe/Berlin"}
+	start := cloud.ScheduledAction{Recurrence: want.Start, Zone: want.Zone, Desired: 1}
+	end := cloud.ScheduledAction{Recurrence: want.End, Zone: want.Zone, Desired: 0}
+	other := start
+	other.Zone = ""
+	for _, tt := range []struct {
+		have []cloud.ScheduledAction
+		want string
+	}{
+		{[]cloud.ScheduledAction{end, start}, ""},
+		{[]cloud.ScheduledAction{start}, "end at 15 19 * * FRI Europe/Berlin"},
+		{[]cloud.ScheduledAction{other, end}, "start at 0 17 * * FRI Europe/Berlin"},
+		{nil, "start at 0 17 * * FRI Europe/Berlin, end at 15 19 * * FRI Europe/Berlin"},
+	} {
+		if got := strings.Join(deploy.Unscheduled(want, tt.have), ", "); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.have, got, tt.want)
+		}
+	}
+	want.Zone = "UTC"
+	end.Zone = "Etc/UTC"
+	if got := deploy.Unscheduled(want, []cloud.ScheduledAction{other, end}); len(got) > 0 || len(deploy.Unscheduled(stack.Schedule{}, nil)) > 0 {
+		t.Errorf("UTC: %v", got)
 	}
 }
 

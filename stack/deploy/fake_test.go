@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +104,7 @@ func (a *account) look() {
 		return
 	}
 	if a.stack.Status == "CREATE_COMPLETE" {
-		a.group = &cloud.Group{Name: "d"}
+		a.group = &cloud.Group{Name: "d", Max: 1}
 	}
 	if a.armed() {
 		if !a.uploaded[a.body] {
@@ -234,6 +235,14 @@ func (g groups) ScheduleOnce(_ context.Context, _, name string, at time.Time, de
 		return err
 	}
 	g.a.actions = append(g.a.actions, fmt.Sprintf("%s %s %d", name, at.Format(time.RFC3339), desired))
+	return nil
+}
+
+func (g groups) DeleteScheduled(_ context.Context, _, name string) error {
+	if err := g.a.call(); err != nil {
+		return err
+	}
+	g.a.actions = slices.DeleteFunc(g.a.actions, func(a string) bool { return strings.HasPrefix(a, name+" ") })
 	return nil
 }
 

@@ -37,6 +37,9 @@ tag, note and other ref, or with --checkout one to work in. Every byte is held
 against its checksum and everything that the refs need is walked before DIR
 appears under its name. DIR must be new, or an empty folder, which is filled.
 
+With --all, a restore that was cut off goes on with the same command, and what
+failed is tried again; DIR holds .mayfly-restore.json for as long.
+
 --at takes a day or month (its end), a day and time, a run's id, an age like 30d
 or 90m, or what mayfly list prints; of the points in time that mayfly list
 shows, the last one before it is restored. If that one may be missing or
@@ -148,6 +151,7 @@ type restoring struct {
 	at    time.Time
 	git   string // path of git, "" without one
 	flags string
+	goOn  bool // an earlier restore of everything was cut off
 	// indexes are those read so far, by prefix.
 	indexes map[string]*archive.Index
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -25,20 +26,30 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 	if dir == "" {
 		dir = filepath.Base(path)
 	}
-	if err := free(dir); err != nil {
+	resumed := resumption{Store: r.st.URL(""), Path: path, At: r.o.at, Checkout: r.o.checkout}
+	if r.goOn, err = resumed.begin(dir); err != nil {
 		return fmt.Errorf("restore all of %s: %w", path, err)
 	}
+	if r.goOn {
+		r.app.say("Going on with the restore into %s: what is there already is whole and stays.", dir)
+	}
 	done, failed := 0, 0
+	swept := map[string]bool{}
 	for _, repo := range all {
 		below := dir
 		if rest := strings.TrimPrefix(strings.TrimPrefix(repo.Path(), path), "/"); strings.Count(rest, "/") > 0 {
 			below = filepath.Join(dir, filepath.FromSlash(filepath.Dir(rest)))
 		}
 		err := inside(repo)
+		if err == nil && r.goOn && !swept[below] {
+			swept[below] = true
+			err = sweep(below)
+		}
 		if err == nil {
 			err = r.both(ctx, repo, below)
 		}
 		if ctx.Err() != nil {
+			r.app.say("The same command goes on with it.")
 			return err
 		}
 		switch {
@@ -54,12 +65,16 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 	fmt.Fprintf(r.app.stdout, "Restored %s of %s into %s", runner.FormatCount(done, "repositories"), path, dir)
 	if failed == 0 {
 		fmt.Fprintf(r.app.stdout, ".\n")
+		if err := resumed.end(dir); err != nil {
+			return err
+		}
 		if done == 0 {
+			_ = os.Remove(dir) // it is empty, if nobody else has put something there
 			return fmt.Errorf("nothing of %s was there at that time: mayfly list %s%s shows how far back it goes", path, path, r.flags)
 		}
 		return nil
 	}
-	fmt.Fprintf(r.app.stdout, "; %d failed.\n", failed)
+	fmt.Fprintf(r.app.stdout, "; %d failed. The same command tries those again.\n", failed)
 	if done == 0 {
 		return &codeError{code: exitFailed}
 	}
@@ -89,11 +104,15 @@ func (r *restoring) both(ctx context.Context, repo archive.Repository, below str
 			continue
 		}
 		j.part = part
-		if _, err := r.restore(ctx, j, p, filepath.Join(below, j.folder(r.o.checkout))); err != nil {
+		folder := filepath.Join(below, j.folder(r.o.checkout))
+		if _, err := os.Lstat(folder); err == nil && r.goOn {
+			continue // a folder gets its name when it is whole
+		}
+		if _, err := r.restore(ctx, j, p, folder); err != nil {
 			return err
 		}
 		if !r.app.quiet {
-			fmt.Fprintf(r.app.stdout, "%s as of %s\n", filepath.Join(below, j.folder(r.o.checkout)), moment(p.At, time.Local))
+			fmt.Fprintf(r.app.stdout, "%s as of %s\n", folder, moment(p.At, time.Local))
 		}
 	}
 	return nil

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 )
 
+// temporary begins the names of the folders in which repositories are made.
+const temporary = ".mayfly-restore-"
+
 // A target is the folder that a restored repository is to become, and the
 // temporary one, on the same file system, in which it is made.
 type target struct {
@@ -37,7 +40,7 @@ func aim(dir string) (*target, error) {
 		}
 	}
 	var err error
-	if t.tmp, err = os.MkdirTemp(parent, ".mayfly-restore-"); err != nil {
+	if t.tmp, err = os.MkdirTemp(parent, temporary); err != nil {
 		return nil, err
 	}
 	t.work = filepath.Join(t.tmp, "repository")

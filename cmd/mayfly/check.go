@@ -54,7 +54,12 @@ func (a *app) check(c *runner.Config) error {
 	for _, t := range s.Start.Next(a.now(), s.Timezone.Location(), 1) {
 		fmt.Fprintf(a.stdout, "  next start: %s, for %s at most\n", t.Format("Mon 2 Jan 2006 15:04 MST"), s.Deadline)
 	}
-	if !s.Start.IsZero() && instanceReady(c) == nil {
+	if !s.Start.IsZero() {
+		if err := instanceReady(c); err != nil {
+			fmt.Fprintf(a.stderr, "Note: it has a schedule, and %v\n", err)
+			fmt.Fprintf(a.stdout, "Next: mayfly run%s, for a run here\n", a.configFlag())
+			return nil
+		}
 		fmt.Fprintf(a.stdout, "Next: mayfly plan%s, for a run on an instance; mayfly run%[1]s, for one here\n", a.configFlag())
 		return nil
 	}
@@ -81,5 +86,5 @@ func (a *app) configFlag() string {
 	if a.config == defaultConfig || a.config == a.getenv("MAYFLY_CONFIG") {
 		return ""
 	}
-	return " -c " + a.config
+	return " -c " + shellWord(a.config)
 }

@@ -44,7 +44,7 @@ func newInitGithubCmd(a *app) *cobra.Command {
 	f.StringVar(&s.store, "store", "", "where to keep it: s3://BUCKET or file:///DIRECTORY (default a directory beside the config)")
 	f.StringVar(&s.region, "region", "", "AWS `REGION`, needed for s3:// and for e-mail")
 	f.StringVar(&s.email, "email", "", "`ADDRESS` that gets the report")
-	f.StringVar(&s.token, "token", "", "where the token is kept: env:NAME, file:/path, ssm:/name or secretsmanager:name; never the token itself")
+	f.StringVar(&s.token, "token", "", "where the token is kept: env:NAME, file:/path, ssm:/name or secretsmanager:name; never the token itself (with --owner me by default env:GITHUB_TOKEN, or ssm:/NAME/github-token for an instance)")
 	f.StringVar(&s.start, "start", "", "when an instance does it, in `CRON`'s five fields, like \"0 17 * * FRI\"")
 	f.StringVar(&s.zone, "timezone", "", "the time zone of --start, an IANA `NAME` like Europe/Berlin (default UTC)")
 	f.StringVarP(&s.output, "output", "o", defaultConfig, "`FILE` to write")
@@ -73,6 +73,12 @@ func (a *app) initGithub(s starter) error {
 	if s.region == "" && (s.email != "" || strings.HasPrefix(s.store, "s3://")) {
 		return usageError(errors.New("init github: buckets and e-mail topics are in a region: add --region, like eu-west-1"))
 	}
+	if s.start != "" && !strings.HasPrefix(s.store, "s3://") {
+		return usageError(errors.New("init github: --start is for an instance, which needs a bucket: add --store s3://BUCKET"))
+	}
+	if s.start != "" && s.email == "" {
+		return usageError(errors.New("init github: nobody would hear of a run that an instance could not start: add --email with --start"))
+	}
 	text := s.text()
 	if _, err := a.parseConfig(s.output, []byte(text)); err != nil {
 		return err
@@ -82,7 +88,7 @@ func (a *app) initGithub(s starter) error {
 	}
 	flag := ""
 	if s.output != defaultConfig {
-		flag = " -c " + s.output
+		flag = " -c " + shellWord(s.output)
 	}
 	fmt.Fprintf(a.stdout, "Wrote %s.\nNext: mayfly check%s\n", s.output, flag)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,19 +15,22 @@ import (
 
 func newLogsCmd(a *app) *cobra.Command {
 	var address string
+	var after string
 	var follow bool
 	c := &cobra.Command{
 		Use:   "logs [RUN]",
 		Short: "Print the log of a run, the last one by default",
 		Long: `Logs prints what a run logged, from the store alone, and how the run went. With
 --follow it goes on until the run has ended; a run writes its log every 15
-seconds.
+seconds. Without RUN that is the run at work, else the next one; --after, with
+it, means the first that begins later.
 
 Exit codes: 0 printed, 1 the store cannot be read or has no such run, 2 bad
 usage or config. With --follow it is the run's: 0 complete, 1 failed, 3 partial,
 4 interrupted or cut off.`,
 		Example: `  mayfly logs
   mayfly logs --follow
+  mayfly logs --follow --after 20261120T165900Z
   mayfly logs 20261120T170412Z-i-0abc --store s3://onlinebackupbucket`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,7 +45,12 @@ usage or config. With --follow it is the run's: 0 complete, 1 failed, 3 partial,
 			if len(args) == 1 {
 				run = args[0]
 			}
-			l := &logReader{app: a, st: st, flags: a.storeFlags(address), every: followEvery}
+			l := &logReader{app: a, st: st, flags: a.storeFlags(address), every: a.pollEvery(followEvery)}
+			if after != "" {
+				if l.after, err = time.Parse(afterForm, after); err != nil || !follow || run != "" {
+					return usageError(fmt.Errorf("logs: --after %s: write the time like %s, with --follow and without a RUN", after, afterForm))
+				}
+			}
 			if err := l.find(cmd.Context(), run, follow); err != nil {
 				return asFailed(err)
 			}
@@ -49,6 +58,7 @@ usage or config. With --follow it is the run's: 0 complete, 1 failed, 3 partial,
 		},
 	}
 	c.Flags().StringVar(&address, "store", "", "the store's `URL`, instead of a config")
+	c.Flags().StringVar(&after, "after", "", "with --follow: the first run that begins after this `TIME` (UTC, as runs are named)")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run has ended")
 	return c
 }
@@ -70,33 +80,68 @@ type logReader struct {
 	st    store.Store
 	flags string // for suggested commands
 	every time.Duration
+	after time.Time // zero: the run at work, or the next
 
 	run  string
 	last int // the newest piece printed
 }
 
-// find settles which run it is: the newest when none is named. When there is
-// none yet and follow is set, it waits for one.
+// afterForm is a time as runs are named.
+const afterForm = "20060102T150405Z"
+
+// find settles which run it is: the newest when none is named. With follow it
+// is the one at work, and else it waits for one.
 func (l *logReader) find(ctx context.Context, run string, follow bool) error {
-	l.run = run
-	for waits := false; l.run == ""; waits = true {
-		runs, err := runner.RunIDs(ctx, l.st, l.app.now(), 1)
+	if l.run = run; run != "" {
+		return nil
+	}
+	var first []string // that were there at the first look
+	for looks := 0; ; looks++ {
+		const most = 20
+		runs, err := runner.RunIDs(ctx, l.st, l.app.now(), most)
 		switch {
 		case err != nil:
 			return err
-		case len(runs) > 0:
+		case !follow && len(runs) == 0:
+			return fmt.Errorf("no run has been here yet (%s): start one with mayfly run", l.st.URL("runs"))
+		case !follow:
 			l.run = runs[0]
 			return nil
-		case !follow:
-			return fmt.Errorf("no run has been here yet (%s): start one with mayfly run", l.st.URL("runs"))
-		case !waits:
+		}
+		if looks == 0 {
+			first = runs
+		}
+		if l.run, err = l.toFollow(ctx, runs, first, looks); err != nil || l.run != "" {
+			return err
+		}
+		if looks == 0 && len(runs) == 0 {
 			fmt.Fprintf(l.app.stderr, "No run has been here yet (%s); waiting for one.\n", l.st.URL("runs"))
+		} else if looks == 0 {
+			fmt.Fprintf(l.app.stderr, "No run is at work; waiting for the next. The last one: mayfly logs %s%s\n", runs[0], l.flags)
 		}
 		if err := wait(ctx, l.every); err != nil {
 			return err
 		}
 	}
-	return nil
+}
+
+// toFollow is which of the newest runs is meant, "" when it has not come yet:
+// the first after l.after; else the one that is at work at the first look, or
+// the first that was not there then.
+func (l *logReader) toFollow(ctx context.Context, runs, first []string, looks int) (string, error) {
+	for _, id := range slices.Backward(runs) {
+		if l.after.IsZero() && !slices.Contains(first, id) || !l.after.IsZero() && (runner.Past{Run: id}).Began().After(l.after) {
+			return id, nil
+		}
+	}
+	if !l.after.IsZero() || looks > 0 || len(runs) == 0 {
+		return "", nil
+	}
+	past, err := runner.ReadPast(ctx, l.st, runs[0])
+	if err != nil || !past.Live {
+		return "", err
+	}
+	return runs[0], nil
 }
 
 // print prints the pieces there are, with follow until the run has ended, and

@@ -100,3 +100,67 @@ func TestFollowStops(t *testing.T) {
 		t.Error("found a run where there is none")
 	}
 }
+
+// Who follows without a name means the run at work, else the next one; a run
+// that is over is none of them.
+func TestWhatIsFollowed(t *testing.T) {
+	t.Parallel()
+	const old, at, next = "20261120T110000Z-i-0aa", "20261120T115900Z-i-0ab", "20261120T115930Z-i-0ac"
+	for _, tt := range []struct {
+		name     string
+		runs     []string // there from the start
+		live     string
+		come     []string // later
+		after    string
+		want     string
+		waitsFor string
+	}{
+		{name: "at work", runs: []string{old, at}, live: at, want: at},
+		{name: "over", runs: []string{old}, come: []string{at}, want: at, waitsFor: "No run is at work; waiting for the next. The last one: mayfly logs " + old},
+		{name: "two come at once", runs: []string{old}, come: []string{at, next}, want: at, waitsFor: "waiting for the next"},
+		{name: "after, there already and over", runs: []string{old, at}, after: "20261120T115800Z", want: at},
+		{name: "after, of two the first", runs: []string{old, at, next}, live: next, after: "20261120T115800Z", want: at},
+		{name: "after, not yet", runs: []string{old}, live: old, after: "20261120T115800Z", come: []string{at}, want: at, waitsFor: "waiting for the next"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			st, err := store.NewDir(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			put := func(key, text string) {
+				t.Helper()
+				if _, err := st.Put(t.Context(), key, []byte(text), ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, run := range tt.runs {
+				put("runs/"+run+"/started.json", `{"run": "`+run+`"}`)
+				if run != tt.live {
+					put("runs/"+run+"/report.json", `{"verdict": "failed"}`)
+				}
+			}
+			if tt.live != "" {
+				put("runs/lock.json", `{"run": "`+tt.live+`"}`)
+			}
+			var errs screen
+			l := &logReader{app: &app{stderr: &errs, now: func() time.Time { return scriptNow }}, st: st, every: time.Millisecond}
+			if tt.after != "" {
+				if l.after, err = time.Parse(afterForm, tt.after); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := make(chan error, 1)
+			go func() { done <- l.find(t.Context(), "", true) }()
+			if tt.waitsFor != "" {
+				errs.waitFor(t, tt.waitsFor)
+			}
+			for _, run := range tt.come { // the older first: it is the one
+				put("runs/"+run+"/started.json", `{"run": "`+run+`"}`)
+			}
+			if err := <-done; err != nil || l.run != tt.want {
+				t.Errorf("follows %q, %v; want %q", l.run, err, tt.want)
+			}
+		})
+	}
+}

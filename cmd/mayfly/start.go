@@ -83,7 +83,7 @@ func (a *app) start(ctx context.Context, c *runner.Config, src []byte, detach bo
 	}
 	a.say("Asked the group %s for an instance; whatever happens, it gives it up at %s.", f.group, f.at(f.end))
 	if detach {
-		fmt.Fprintf(a.stdout, "Next: mayfly logs --follow%s; mayfly status%s\n", a.configFlag(), a.configFlag())
+		fmt.Fprintf(a.stdout, "Next: %s; mayfly status%s\n", f.logs(), a.configFlag())
 		return nil
 	}
 	return f.follow(ctx)

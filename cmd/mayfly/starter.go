@@ -18,8 +18,12 @@ type starter struct {
 // text is the config, with comments that say what else there is. What is not
 // asked for stands there as a comment.
 func (s starter) text() string {
+	kept := "env:GITHUB_TOKEN"
+	if s.start != "" || strings.HasPrefix(s.store, "s3://") {
+		kept = "ssm:/" + s.name + "/github-token" // an instance does not have this environment
+	}
 	if s.token == "" && slices.Contains(s.owners, "me") {
-		s.token = "env:GITHUB_TOKEN" // there is no me without one
+		s.token = kept // there is no me without one
 	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -55,7 +59,7 @@ func (s starter) text() string {
 	line("      owners: [%s]", yamlList(s.owners))
 	line("      # Where the token is kept: env:NAME, file:/path, ssm:/name or")
 	line("      # secretsmanager:name. Without one, public repositories only.")
-	optional(s.token != "", "      token: %s", yamlText(s.token), "env:GITHUB_TOKEN")
+	optional(s.token != "", "      token: %s", yamlText(s.token), kept)
 	line("      # Patterns over OWNER/REPO. Everything is included by default.")
 	line("      # include: [\"octocat/*\"]")
 	line("      # exclude: [\"*/scratch-*\"]")

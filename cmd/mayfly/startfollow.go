@@ -36,6 +36,11 @@ func (f *runFollower) now() time.Time { return f.app.now().Add(f.off) }
 
 func (f *runFollower) at(t time.Time) string { return t.In(f.zone).Format("15:04 MST") }
 
+// logs is the command that follows the run's log.
+func (f *runFollower) logs() string {
+	return "mayfly logs --follow --after " + f.began.UTC().Format(afterForm) + f.app.configFlag()
+}
+
 // follow tells what happens until the machine has ended, and takes away the end
 // that start has set.
 func (f *runFollower) follow(ctx context.Context) error {
@@ -90,7 +95,7 @@ func (f *runFollower) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	f.app.say("No longer following; the run goes on by itself. Next: mayfly logs --follow%s", f.app.configFlag())
+	f.app.say("No longer following; the run goes on by itself. Next: %s", f.logs())
 	if !f.next.IsZero() {
 		f.app.say("Once it is over, before %s: %s", f.at(f.next), removeEnd(f.aws.Region(), f.group))
 	}

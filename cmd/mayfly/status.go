@@ -74,6 +74,8 @@ type status struct {
 	// Others is how many of the newest runs are other deployments', in the same
 	// store; they are not among Runs.
 	Others int `json:"other_runs,omitempty"`
+	// Unread is why the runs cannot be read.
+	Unread string `json:"unread,omitempty"`
 	// AWS is there when the config's deployment can be in AWS and could be
 	// asked about.
 	AWS *awsStatus `json:"aws,omitempty"`
@@ -106,8 +108,11 @@ type pastRun struct {
 func (a *app) readStatus(ctx context.Context, st store.Store, c *runner.Config, last int) (*status, error) {
 	s := &status{Store: st.URL(""), Runs: []pastRun{}, zone: time.UTC}
 	ids, err := runner.RunIDs(ctx, st, a.now(), last)
-	if err != nil {
+	if err != nil && !atAWS(c, a.getenv) {
 		return nil, err
+	}
+	if err != nil { // the bucket may be what is missing
+		s.Unread = err.Error()
 	}
 	var newest time.Time // run of this deployment on an instance
 	for _, id := range ids {
@@ -172,9 +177,13 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 		title = s.Deployment + " in " + title
 	}
 	fmt.Fprintf(w, "%s\n\n", runner.OneLine(title, 200))
-	if len(s.Runs) == 0 {
+	switch {
+	case s.Unread != "" && s.AWS != nil && s.AWS.missing: // there is nothing yet
+	case s.Unread != "":
+		fmt.Fprintf(w, "The runs cannot be read: %s\n", runner.OneLine(s.Unread, 400))
+	case len(s.Runs) == 0:
 		fmt.Fprintf(w, "No run has been here yet.\n")
-	} else {
+	default:
 		fmt.Fprintf(w, "STARTED\tTOOK\tWENT\tWHAT\tRUN\n")
 	}
 	for _, r := range s.Runs {
@@ -203,8 +212,12 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 	} else if len(s.Runs) > 0 {
 		fmt.Fprintf(w, "Oldest good backup:  none\n")
 	}
-	if !s.Next.IsZero() {
-		fmt.Fprintf(w, "Next start:          %s\n", at(s.Next))
+	switch {
+	case s.Next.IsZero():
+	case s.AWS != nil && !s.AWS.Armed:
+		fmt.Fprintf(w, "Next start:          none; the config says %s\n", at(s.Next))
+	default:
+		fmt.Fprintf(w, "Next start:          %s\n", withUTC(at(s.Next), s.Next))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -216,8 +229,11 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 		fmt.Fprintf(out, "In AWS:              not asked: %s\n", runner.OneLine(s.unseen, 400))
 	}
 	switch {
-	case len(s.Runs) == 0 && s.AWS != nil && s.AWS.missing:
+	case s.unseen != "":
+	case s.AWS != nil && (s.AWS.missing || s.AWS.unready()):
 		fmt.Fprintf(w, "Next: mayfly deploy%s\n", s.flags)
+	case s.AWS != nil && s.AWS.Desired > 0 && (len(s.Runs) == 0 || s.Runs[0].State != "running"):
+		fmt.Fprintf(w, "Next: mayfly logs --follow%s\n", s.flags)
 	case len(s.Runs) == 0 && s.AWS != nil:
 		fmt.Fprintf(w, "Next: mayfly start%s\n", s.flags)
 	case len(s.Runs) == 0:
@@ -228,4 +244,13 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 		fmt.Fprintf(w, "Next: mayfly logs%s\n", flags)
 	}
 	return w.Flush()
+}
+
+// withUTC is a time in words, and what it is in UTC where that is another.
+func withUTC(said string, t time.Time) string {
+	utc := t.UTC().Format("15:04 UTC")
+	if strings.HasSuffix(said, utc) {
+		return said
+	}
+	return said + " (" + utc + ")"
 }

@@ -222,3 +222,8 @@ func (s *awsStatus) overdue(c *runner.Config, newest, now time.Time) {
 	}
 	s.problem("no run has begun since the start at "+start.Format("Mon 2 Jan 2006 15:04 MST"), "the mails of then say why; to run it now: mayfly start")
 }
+
+// unready says that only deploy can go on from here.
+func (s *awsStatus) unready() bool {
+	return s.Stack != "" && (deploy.Unfinished(s.Stack) || s.scheduled && !s.Armed)
+}

@@ -38,7 +38,7 @@ func (s *awsStatus) print(w io.Writer, config string) {
 		line("Instance:", "none is running%s", map[bool]string{true: ", and one is asked for"}[s.Desired > 0])
 	}
 	for _, act := range s.Schedule {
-		if act.Recurrence == "" && act.Desired == 0 {
+		if act.Recurrence == "" && act.Desired == 0 && (s.Desired > 0 || len(s.Instances) > 0) {
 			line("Ends:", "whatever is running at %s, since it was started by hand", act.At.UTC().Format("Mon 2 Jan 15:04 UTC"))
 		}
 	}

@@ -115,7 +115,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"invalid":   {fault: &awstest.Fault{Status: 400, Code: "InvalidParameter", Text: "Invalid parameter: Message too long"}, want: []string{"not accepted", "Message too long"}},
 		"wrong key": {env: map[string]string{"AWS_ACCESS_KEY_ID": "AKIAOTHER"}, want: []string{"AWS does not accept the credentials", "InvalidClientTokenId"}},
 		"no credentials": {env: map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_PROFILE": ""},
-			want: []string{"no AWS credentials were found", "give the instance a role, or set AWS_PROFILE"}, is: cloud.ErrNoCredentials},
+			want: []string{"no AWS credentials were found", "or set AWS_PROFILE"}, is: cloud.ErrNoCredentials},
 		"nobody there": {env: map[string]string{"AWS_ENDPOINT_URL_SNS": "http://127.0.0.1:1"}, want: []string{"connection refused", "check network and endpoint"}},
 	} {
 		t.Run(name, func(t *testing.T) {

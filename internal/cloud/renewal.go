@@ -124,7 +124,7 @@ func explainRole(err error, had bool) error {
 		e.fix = "log in again, or check AWS_PROFILE"
 	default:
 		e.reason = ErrNoCredentials.Error()
-		e.fix = "give the instance a role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+		e.fix = "log in with aws sso login or aws configure, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; an instance needs a role"
 	}
 	return e
 }

@@ -219,7 +219,7 @@ func TestNoRole(t *testing.T) {
 		"no trust":       {change: func(s *imdstest.State) { s.Credentials.Code = "AssumeRoleUnauthorizedAccess" }, want: "EC2 cannot assume the instance's role (AssumeRoleUnauthorizedAccess: EC2 cannot assume the role.): let ec2.amazonaws.com assume it"},
 		"turned off":     {fault: imdstest.Fault{Status: 403}, want: "set HttpEndpoint: enabled"},
 		"version 1 only": {path: imdstest.TokenPath, fault: imdstest.Fault{Status: 404}, want: "answered with status 404"},
-		"down":           {fault: imdstest.Fault{Reset: true}, want: "no AWS credentials were found: give the instance a role, or set AWS_PROFILE"},
+		"down":           {fault: imdstest.Fault{Reset: true}, want: "no AWS credentials were found: log in with aws sso login"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,6 +32,7 @@ func TestStackDescribe(t *testing.T) {
 	want := cloud.Stack{
 		ID: stackID, Name: "weekly", Status: "UPDATE_ROLLBACK_COMPLETE", Reason: "no role",
 		Parameters: map[string]string{"A": "1"}, Outputs: map[string]string{"Topic": "arn"}, Tags: map[string]string{"mayfly": "weekly"},
+		Changed: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	same(t, got, want, err)
 	for _, r := range []reply{fails("ValidationError", "Stack with id weekly does not exist"), {body: "<Stacks></Stacks>"}} {

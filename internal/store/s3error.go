@@ -70,7 +70,11 @@ func (s *S3) explain(doing, key string, err error) (what, fix string) {
 	case code == "RequestTimeTooSkewed":
 		return "this machine's clock is wrong", "set the clock"
 	case strings.Contains(err.Error(), "get identity:") || strings.Contains(err.Error(), "no EC2 IMDS role found"):
-		return "no usable AWS credentials (" + what + ")", "give the instance a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"
+		what = strings.TrimPrefix(strings.TrimPrefix(what, "get identity: "), "get credentials: ")
+		if strings.Contains(what, ": ") { // whoever looked for them says what to do
+			return what, ""
+		}
+		return "no usable AWS credentials (" + what + ")", "log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID; an instance needs a role"
 	case status == http.StatusMethodNotAllowed || code == "NotImplemented":
 		return "the store's server cannot do this (" + what + ")", ""
 	}

@@ -52,7 +52,7 @@ func TestDeployRefused(t *testing.T) {
 		{name: "ownTopic", lines: []string{"name: own-topic", "notify: {topic: 'arn:aws:sns:" + motoRegion + ":" + motoAccount + ":nowhere'}"}, says: []string{"notify.topic:", "does not exist"}},
 		{name: "group", lines: []string{"group: mine"}, says: []string{"group: mine would be a group made by hand", "remove group"}},
 		{name: "secret", args: []string{"--secret", "ssm:/secret/token=" + runToken}, says: []string{"--secret"}},
-		{name: "unread", args: []string{"--secret", "ssm:/other=env:GITHUB_TOKEN"}, says: []string{"no job of the config reads ssm:/other"}},
+		{name: "unread", args: []string{"--secret", "ssm:/other=env:GITHUB_TOKEN"}, says: []string{"the config does not name ssm:/other"}},
 		{name: "missing", args: []string{"--secret", "ssm:/missing/token=env:NOT_SET"}, says: []string{"NOT_SET", "nothing was deployed"}},
 		{name: "untold", args: []string{}, says: []string{"ssm:/untold/token is not in Systems Manager", "--secret ssm:/untold/token=env:VARIABLE"}},
 		{name: "binaries", args: []string{"--binaries", os.TempDir()}, says: []string{"holds neither mayfly-linux-amd64 nor mayfly-linux-arm64"}},

@@ -69,10 +69,11 @@ func (w *dirWriter) Write(b []byte) (int, error) {
 }
 
 // Commit implements Writer.
-func (w *dirWriter) Commit() (Object, error) { return w.commit("") }
+func (w *dirWriter) Commit() (Object, error) { return w.commit("", false) }
 
-// commit makes the file the object, if the object's version is old.
-func (w *dirWriter) commit(old ETag) (Object, error) {
+// commit makes the file the object, if the object's version is old, or
+// whatever is there.
+func (w *dirWriter) commit(old ETag, whatever bool) (Object, error) {
 	if w.f == nil {
 		return Object{}, w.d.wrap("write", w.key, errClosed)
 	}
@@ -92,7 +93,7 @@ func (w *dirWriter) commit(old ETag) (Object, error) {
 		return Object{}, w.d.wrap("lock for writing", w.key, err)
 	}
 	defer unlock()
-	o, err := w.publish(old)
+	o, err := w.publish(old, whatever)
 	if err != nil {
 		return Object{}, w.d.wrap("write", w.key, err)
 	}
@@ -100,8 +101,11 @@ func (w *dirWriter) commit(old ETag) (Object, error) {
 }
 
 // publish gives the temporary file its name, under the lock.
-func (w *dirWriter) publish(old ETag) (Object, error) {
+func (w *dirWriter) publish(old ETag, whatever bool) (Object, error) {
 	cur, err := statFile(w.path)
+	if whatever && err == nil {
+		old = fileETag(cur)
+	}
 	switch {
 	case err == nil && old == "":
 		return Object{}, ErrExists
@@ -199,7 +203,7 @@ func (d *Dir) Put(ctx context.Context, key string, b []byte, old ETag) (ETag, er
 	if _, err := w.Write(b); err != nil {
 		return "", err
 	}
-	o, err := w.commit(old)
+	o, err := w.commit(old, false)
 	return o.ETag, err
 }
 

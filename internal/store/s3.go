@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -132,24 +134,29 @@ func (s *S3) Stat(ctx context.Context, key string) (Object, error) {
 	return o, err
 }
 
-// head also returns the nonce of the object.
-func (s *S3) head(ctx context.Context, key string) (Object, string, error) {
+// Meta implements Overwriter.
+func (s *S3) Meta(ctx context.Context, key string) (Object, map[string]string, error) {
+	return s.head(ctx, key)
+}
+
+// head also returns the metadata of the object.
+func (s *S3) head(ctx context.Context, key string) (Object, map[string]string, error) {
 	if err := CheckKey(key); err != nil {
-		return Object{}, "", err
+		return Object{}, nil, err
 	}
 	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: &s.bucket, Key: aws.String(s.full(key)),
 	}, s.call(0, false))
 	if isGone(err) {
-		return Object{}, "", s.wrap("look at", key, ErrNotExist, err)
+		return Object{}, nil, s.wrap("look at", key, ErrNotExist, err)
 	}
 	if err != nil {
-		return Object{}, "", s.wrap("look at", key, nil, err)
+		return Object{}, nil, s.wrap("look at", key, nil, err)
 	}
 	return Object{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
 		Modified: aws.ToTime(out.LastModified).UTC(), Now: serverTime(out.ResultMetadata),
-	}, out.Metadata[nonceKey], nil
+	}, out.Metadata, nil
 }
 
 // Put implements Store.
@@ -157,21 +164,48 @@ func (s *S3) Put(ctx context.Context, key string, b []byte, old ETag) (ETag, err
 	if err := CheckKey(key); err != nil {
 		return "", err
 	}
-	o, err := s.put(ctx, key, bytes.NewReader(b), int64(len(b)), crc32.Checksum(b, castagnoli), old)
+	o, err := s.put(ctx, key, bytes.NewReader(b), int64(len(b)), crc32.Checksum(b, castagnoli), replacing{old: old})
 	return o.ETag, err
+}
+
+// A replacing says what may be under the key that is written.
+type replacing struct {
+	old ETag // this version; "": nothing
+	any bool // whatever there is; then with these attributes
+	Attributes
+}
+
+// meta is the metadata of what is written.
+func (r replacing) meta(nonce string) map[string]string {
+	m := map[string]string{nonceKey: nonce}
+	maps.Copy(m, r.Meta)
+	return m
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 // put writes an object in one request. The body is sent again after a failure
 // that allows it; lost replies are settled by the nonce.
-func (s *S3) put(ctx context.Context, key string, body io.ReadSeeker, size int64, sum uint32, old ETag) (Object, error) {
+func (s *S3) put(ctx context.Context, key string, body io.ReadSeeker, size int64, sum uint32, old replacing) (Object, error) {
+	nonce := rand.Text()
 	in := &s3.PutObjectInput{
-		Bucket: &s.bucket, Key: aws.String(s.full(key)), ContentLength: &size,
-		Metadata: map[string]string{nonceKey: rand.Text()},
+		Bucket: &s.bucket, Key: aws.String(s.full(key)), ContentLength: &size, Metadata: old.meta(nonce),
+		StorageClass: types.StorageClass(old.Class), SSEKMSKeyId: optional(old.KMSKey),
 	}
-	if old == "" {
+	if old.KMSKey != "" {
+		in.ServerSideEncryption = types.ServerSideEncryptionAwsKms
+	}
+	switch {
+	case old.any:
+	case old.old == "":
 		in.IfNoneMatch = aws.String("*")
-	} else {
-		in.IfMatch = aws.String(quoted(old))
+	default:
+		in.IfMatch = aws.String(quoted(old.old))
 	}
 	for try := 1; ; try++ {
 		out, err := s.putOnce(ctx, in, body, sum)
@@ -179,7 +213,7 @@ func (s *S3) put(ctx context.Context, key string, body io.ReadSeeker, size int64
 			now := serverTime(out.ResultMetadata)
 			return Object{Key: key, Size: size, ETag: etag(out.ETag), Modified: now, Now: now}, nil
 		}
-		o, err := s.settle(ctx, key, in.Metadata[nonceKey], size, old, err)
+		o, err := s.settle(ctx, key, nonce, size, old, err)
 		// S3 answers 409 when two conditional writes meet, and asks for
 		// another try.
 		if !errors.Is(err, ErrAgain) || try == 4 || ctx.Err() != nil {
@@ -218,13 +252,21 @@ func (s *S3) putOnce(ctx context.Context, in *s3.PutObjectInput, body io.ReadSee
 // settle decides what a write that did not clearly succeed has come to: our
 // object is there (success), another one is, or none. It works after ctx has
 // ended, within cleanupTime.
-func (s *S3) settle(ctx context.Context, key, nonce string, size int64, old ETag, err error) (Object, error) {
+func (s *S3) settle(ctx context.Context, key, nonce string, size int64, may replacing, err error) (Object, error) {
+	old := may.old
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	o, got, herr := s.head(ctx, key)
 	switch {
-	case herr == nil && got == nonce && o.Size == size:
+	case herr == nil && got[nonceKey] == nonce && o.Size == size:
 		return o, nil
+	case may.any && err != nil:
+		if isNoUpload(err) {
+			return Object{}, s.wrap("write", key, ErrAgain, err)
+		}
+		return Object{}, s.wrap("write", key, nil, err)
+	case may.any:
+		return Object{}, s.wrap("write", key, nil, errors.New("the store said it was done, but the object is another one"))
 	case herr == nil && old == "":
 		return Object{}, s.wrap("write", key, ErrExists, err)
 	case herr == nil && old != "" && (isPrecondition(err) || o.ETag != old):

@@ -46,10 +46,15 @@ func (w *s3Writer) begin() error {
 func (w *s3Writer) beginAs(alg types.ChecksumAlgorithm, kind types.ChecksumType, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
 	known := !w.ambiguous
 	w.ambiguous = true
-	out, err := w.s.client.CreateMultipartUpload(w.ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &w.s.bucket, Key: aws.String(w.s.full(w.key)), Metadata: map[string]string{nonceKey: w.nonce},
+	in := &s3.CreateMultipartUploadInput{
+		Bucket: &w.s.bucket, Key: aws.String(w.s.full(w.key)), Metadata: w.over.meta(w.nonce),
 		ChecksumAlgorithm: alg, ChecksumType: kind,
-	}, append(opts, w.s.call(0, false))...)
+		StorageClass: types.StorageClass(w.over.Class), SSEKMSKeyId: optional(w.over.KMSKey),
+	}
+	if w.over.KMSKey != "" {
+		in.ServerSideEncryption = types.ServerSideEncryptionAwsKms
+	}
+	out, err := w.s.client.CreateMultipartUpload(w.ctx, in, append(opts, w.s.call(0, false))...)
 	if err != nil {
 		// A refusal on the first try leaves nothing behind.
 		w.ambiguous = !known || !isNotImplemented(err)
@@ -103,13 +108,16 @@ func (w *s3Writer) upload(p *part) error {
 // complete makes the parts one object, if there is none of that key yet.
 func (w *s3Writer) complete() (Object, error) {
 	s := w.s
-	// A server that ignores If-None-Match here would overwrite.
-	if _, _, err := s.head(w.ctx, w.key); err == nil {
-		return Object{}, s.wrap("write", w.key, ErrExists, nil)
-	}
 	in := &s3.CompleteMultipartUploadInput{
-		Bucket: &s.bucket, Key: aws.String(s.full(w.key)), UploadId: &w.uploadID, IfNoneMatch: aws.String("*"),
+		Bucket: &s.bucket, Key: aws.String(s.full(w.key)), UploadId: &w.uploadID,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: w.sent},
+	}
+	if !w.over.any {
+		// A server that ignores If-None-Match here would overwrite.
+		if _, _, err := s.head(w.ctx, w.key); err == nil {
+			return Object{}, s.wrap("write", w.key, ErrExists, nil)
+		}
+		in.IfNoneMatch = aws.String("*")
 	}
 	opts := []func(*s3.Options){s.slowCall()}
 	if w.checked {
@@ -119,7 +127,7 @@ func (w *s3Writer) complete() (Object, error) {
 	}
 	out, err := s.client.CompleteMultipartUpload(w.ctx, in, opts...)
 	if err != nil || etag(out.ETag) == "" {
-		return s.settle(w.ctx, w.key, w.nonce, w.size, "", err)
+		return s.settle(w.ctx, w.key, w.nonce, w.size, w.over, err)
 	}
 	now := serverTime(out.ResultMetadata)
 	return Object{Key: w.key, Size: w.size, ETag: etag(out.ETag), Modified: now, Now: now}, nil

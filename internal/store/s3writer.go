@@ -24,6 +24,7 @@ type s3Writer struct {
 	s     *S3
 	key   string
 	nonce string
+	over  replacing
 	began time.Time // local, only ever compared with itself
 
 	ctx    context.Context // ends on the first failure
@@ -55,9 +56,13 @@ func (s *S3) Create(ctx context.Context, key string) (Writer, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, s.wrap("write", key, nil, err)
 	}
-	w := &s3Writer{s: s, key: key, nonce: rand.Text(), began: time.Now()}
+	return s.writer(ctx, key, replacing{}), nil
+}
+
+func (s *S3) writer(ctx context.Context, key string, over replacing) *s3Writer {
+	w := &s3Writer{s: s, key: key, nonce: rand.Text(), over: over, began: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
-	return w, nil
+	return w
 }
 
 func (w *s3Writer) Write(b []byte) (int, error) {
@@ -181,7 +186,7 @@ func (w *s3Writer) single() (Object, error) {
 	} else {
 		defer func() { w.cur = nil; w.s.o.Pool.put(p.bufs) }()
 	}
-	return w.s.put(w.ctx, w.key, p.reader(), int64(p.size), p.sum, "")
+	return w.s.put(w.ctx, w.key, p.reader(), int64(p.size), p.sum, w.over)
 }
 
 // Close implements Writer.

@@ -34,6 +34,28 @@ type Object struct {
 	Now time.Time
 }
 
+// Attributes are what an object carries besides its bytes. A directory keeps
+// none of them.
+type Attributes struct {
+	Meta   map[string]string // user metadata: names in lower case, printable ASCII
+	Class  string            // S3's storage class; "" is the bucket's default
+	KMSKey string            // id or ARN of the key that S3 encrypts with; "" is the bucket's default
+}
+
+// An Overwriter also writes objects that may be there already. Both stores are
+// Overwriters.
+type Overwriter interface {
+	// Overwrite makes size bytes from r the object, whatever has been there.
+	// The object is what it was until all of them are there; then it is whole
+	// and durable. An error of r, an end before size bytes, or more of them
+	// than size leaves it as it was: r returns an error where others would
+	// return io.EOF to say so at the last moment.
+	Overwrite(ctx context.Context, key string, r io.Reader, size int64, a Attributes) (Object, error)
+	// Meta is Stat, and with it the user metadata that the object has; nil
+	// where the store keeps none.
+	Meta(ctx context.Context, key string) (Object, map[string]string, error)
+}
+
 // A Writer streams one object of unknown length. The object is invisible
 // until Commit returns nil; then it is whole and durable.
 type Writer interface {

@@ -20,7 +20,7 @@ func Run(t *testing.T, part int, open func(t *testing.T) store.Store) {
 	for name, test := range map[string]func(*testing.T, store.Store, int){
 		"stream": stream, "create only": createOnly, "race": race, "invisible": invisible,
 		"put": put, "put race": putRace, "delete": remove, "ranges": ranges, "missing": missing,
-		"list": list, "keys": keys, "cancelled": cancelled, "abort uploads": abortUploads, "clock": clock,
+		"list": list, "keys": keys, "cancelled": cancelled, "abort uploads": abortUploads, "clock": clock, "overwrite": overwrite,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t), part) })
 	}

@@ -2,6 +2,7 @@
 package jobs
 
 import (
+	"mayfly/jobs/command"
 	"mayfly/jobs/github"
 	"mayfly/runner"
 )
@@ -12,9 +13,11 @@ func New(kind string) runner.JobConfig {
 	switch kind {
 	case "github":
 		return new(github.Config)
+	case "command":
+		return new(command.Config)
 	}
 	return nil
 }
 
 // Names are the kinds that New knows.
-func Names() []string { return []string{"github"} }
+func Names() []string { return []string{"github", "command"} }

@@ -1,0 +1,14 @@
+package command
+
+import (
+	"io/fs"
+	"os/exec"
+)
+
+func (account) takeOn(*exec.Cmd) {}
+
+func signalOf(any) string { return "" }
+
+func (account) linkedFrom(fs.FileInfo) bool { return false }
+
+const openFlags = 0

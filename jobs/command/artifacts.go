@@ -1,0 +1,227 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"mayfly/internal/store"
+	"mayfly/runner"
+)
+
+// uploads is how many artifacts are written at once: fewer than the store has
+// part buffers.
+const uploads = 4
+
+// prefix is where the artifacts of this run are kept: a folder of its own, so
+// that none ever replaces another.
+func (j *job) prefix() string {
+	stamp, _, _ := strings.Cut(j.env.RunID, "-")
+	return j.env.Prefix + "/" + stamp + "/"
+}
+
+// A keeping is the artifacts of one command on their way to the store.
+type keeping struct {
+	job  *job
+	who  account
+	from *os.Root
+	item *runner.Item
+
+	files   int
+	odd     []string // neither files nor directories
+	oddMore int
+	stored  atomic.Int64
+	mu      sync.Mutex
+	failed  []string
+	more    int
+}
+
+// shown is how many names of a kind are given in the report.
+const shown = 5
+
+// keep stores every regular file below the directory of artifacts, write-once.
+// No process of the command is left that could change them. Nothing outside of
+// the directory can be stored: no link is followed.
+func (j *job) keep(ctx context.Context, rec *runner.Recorder, item *runner.Item, w *workplace, a account) (runner.Outcome, *runner.Problem) {
+	failed := func(err error) (runner.Outcome, *runner.Problem) {
+		return runner.Failed, &runner.Problem{Doing: "keep the artifacts of", Reason: err.Error(), Fix: "let the command leave its files in a directory " + j.config.Artifacts + " below " + w.dir}
+	}
+	rel := filepath.Clean(j.config.Artifacts)
+	if fi, err := w.inside.Lstat(rel); err != nil {
+		return failed(err)
+	} else if !fi.IsDir() {
+		return failed(fmt.Errorf("%s is no directory any more", rel))
+	}
+	root, err := w.inside.OpenRoot(rel)
+	if err != nil {
+		return failed(err)
+	}
+	defer root.Close()
+	k := &keeping{job: j, who: a, from: root, item: item}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(uploads)
+	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			k.failure(p, err)
+		case d.IsDir():
+		case !d.Type().IsRegular():
+			k.strange(p)
+		default:
+			k.files++
+			g.Go(func() error {
+				if err := k.store(gctx, p); err != nil {
+					k.failure(p, err)
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+	_ = g.Wait() // it never fails
+	if err != nil {
+		k.failure(".", err)
+	}
+	return k.outcome(ctx, rec)
+}
+
+// outcome sums up.
+func (k *keeping) outcome(ctx context.Context, rec *runner.Recorder) (runner.Outcome, *runner.Problem) {
+	j := k.job
+	if len(k.odd) > 0 {
+		rec.Warn(runner.Problem{Item: j.env.Job, Reason: "not kept, for they are no regular files: " + list(k.odd, k.oddMore), Fix: "let the command copy what they stand for"})
+	}
+	if len(k.failed) == 0 {
+		if k.files == 0 {
+			rec.Warn(runner.Problem{Item: j.env.Job, Reason: "it left no artifacts: the directory " + j.config.Artifacts + " is empty", Fix: "see that it writes its files to $MAYFLY_ARTIFACTS"})
+		}
+		rec.Log().Info("artifacts are kept", runner.KeyCount, k.files)
+		return runner.Done, nil
+	}
+	problem := &runner.Problem{
+		Doing:  "keep the artifacts of",
+		Reason: fmt.Sprintf("the command succeeded, but not all of its files could be stored (%d were): %s", k.stored.Load(), list(k.failed, k.more)),
+		Fix:    "what is there is whole; see the reasons, and run it again",
+	}
+	switch {
+	case ctx.Err() != nil:
+		return runner.Interrupted, problem
+	case k.stored.Load() > 0:
+		return runner.Partial, problem
+	}
+	return runner.Failed, problem
+}
+
+func list(names []string, more int) string {
+	s := strings.Join(names, "; ")
+	if more > 0 {
+		s += fmt.Sprintf("; and %d more, see the log", more)
+	}
+	return s
+}
+
+func (k *keeping) failure(p string, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	text := runner.OneLine(p, 100) + ": " + runner.OneLine(err.Error(), 200)
+	if len(k.failed) == shown {
+		k.more++
+		return
+	}
+	k.failed = append(k.failed, text)
+}
+
+func (k *keeping) strange(p string) {
+	if len(k.odd) == shown {
+		k.oddMore++
+		return
+	}
+	k.odd = append(k.odd, runner.OneLine(p, 200))
+}
+
+// store writes one file.
+func (k *keeping) store(ctx context.Context, p string) error {
+	key := k.job.prefix() + filepath.ToSlash(p)
+	if err := store.CheckKey(key); err != nil {
+		_, why, _ := strings.Cut(strings.TrimPrefix(err.Error(), fmt.Sprintf("bad object key %q", key)), ": ")
+		return fmt.Errorf("the store cannot hold this name: %s", why)
+	}
+	f, err := k.from.OpenFile(filepath.FromSlash(p), os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !fi.Mode().IsRegular():
+		return errors.New("it is no regular file any more")
+	case k.who.linkedFrom(fi):
+		return errors.New("it is another user's file, to which the command has only made a link")
+	}
+	err = k.write(ctx, key, f, fi.Size())
+	if errors.Is(err, store.ErrAgain) {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		err = k.write(ctx, key, f, fi.Size())
+	}
+	if err != nil {
+		return err
+	}
+	k.stored.Add(1)
+	k.item.Wrote(fi.Size())
+	return nil
+}
+
+// write makes the object of what f holds, or nothing.
+func (k *keeping) write(ctx context.Context, key string, f io.Reader, size int64) error {
+	w, err := k.job.env.Store.Create(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	n, err := io.Copy(w, f)
+	if err == nil && n != size {
+		err = fmt.Errorf("it has %d bytes, not %d: something else changes it", n, size)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Commit()
+	return err
+}
+
+// Restore says how the artifacts of this run are got back with stock tools.
+func (j *job) Restore(jr runner.JobReport) string {
+	wrote := jr.CountedBytes
+	for _, it := range jr.Items {
+		wrote += it.Wrote
+	}
+	if wrote == 0 {
+		return ""
+	}
+	at := j.env.Store.URL(strings.TrimSuffix(j.prefix(), "/"))
+	if u, err := url.Parse(at); err == nil && u.Scheme == "file" {
+		return "cp -R " + word(u.Path) + " ."
+	}
+	endpoint := ""
+	if j.env.Endpoint != "" {
+		endpoint = " --endpoint-url " + word(j.env.Endpoint)
+	}
+	return "aws s3 cp" + endpoint + " --recursive " + word(at+"/") + " " + word(path.Base(j.prefix())) + "/"
+}

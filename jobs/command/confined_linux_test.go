@@ -1,0 +1,328 @@
+package command
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mayfly/runner"
+)
+
+// listeners stand for what gives credentials: by IPv4 and IPv6, TCP and UDP, on
+// addresses that only this test has.
+func listeners(t *testing.T) (v4, v6 netip.AddrPort, touched func() int) {
+	t.Helper()
+	hits := make(chan struct{}, 1000)
+	open := func(addr string) netip.AddrPort {
+		l, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := netip.MustParseAddrPort(l.Addr().String())
+		u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close(); u.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				hits <- struct{}{}
+				fmt.Fprint(c, "HTTP/1.0 200 OK\r\n\r\nAKIDSECRET\n")
+				c.Close()
+			}
+		}()
+		go func() {
+			b := make([]byte, 100)
+			for {
+				if _, _, err := u.ReadFrom(b); err != nil {
+					return
+				}
+				hits <- struct{}{}
+			}
+		}()
+		return port
+	}
+	return open("127.77.0.1"), open("::1"), func() int { return len(hits) }
+}
+
+// asks tries to reach both by every way that a plain user has.
+const asks = `
+import os, socket, struct, sys
+v4, p4, v6, p6 = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+def attempt(name, f):
+    try:
+        print(name, 'reached' if f() else 'silent')
+    except Exception as e:
+        print(name, 'failed', type(e).__name__)
+def tcp(family, addr, options=None):
+    def f():
+        s = socket.socket(family, socket.SOCK_STREAM)
+        s.settimeout(0.4)
+        if options: s.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, options)
+        s.connect(addr)
+        return b'AKID' in s.recv(100)
+    return f
+def udp(family, addr):
+    def f():
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        return s.sendto(b'x', addr) > 0
+    return f
+def raw(family, proto):
+    return lambda: socket.socket(family, socket.SOCK_RAW, proto) and True
+def packet():
+    return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300) and True
+def mapped():
+    s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    s.settimeout(0.4)
+    s.connect(('::ffff:' + v4, p4))
+    return b'AKID' in s.recv(100)
+def other_group():
+    for line in open('/proc/self/mounts'):
+        f = line.split()
+        if f[2] == 'cgroup2':
+            open(f[1] + '/cgroup.procs', 'w').write(str(os.getpid()))
+            return True
+attempt('tcp4', tcp(socket.AF_INET, (v4, p4)))
+attempt('tcp6', tcp(socket.AF_INET6, (v6, p6)))
+attempt('mapped', mapped)
+attempt('source route', tcp(socket.AF_INET, ('127.0.0.1', p4), bytes([131, 7, 4]) + socket.inet_aton(v4) + b'\0'))
+attempt('udp4', udp(socket.AF_INET, (v4, p4)))
+attempt('udp6', udp(socket.AF_INET6, (v6, p6)))
+attempt('raw4', raw(socket.AF_INET, 255))
+attempt('raw6', raw(socket.AF_INET6, 58))
+attempt('packet', packet)
+attempt('leave', other_group)
+attempt('elsewhere', tcp(socket.AF_INET, ('127.0.0.1', int(sys.argv[5]))))
+sys.stdout.flush()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        attempt('daemon', tcp(socket.AF_INET, (v4, p4)))
+        sys.stdout.flush()
+        os._exit(0)
+    os._exit(0)
+os.wait()
+import time; time.sleep(0.6)
+`
+
+// On an instance a command cannot reach its credentials, whatever it tries.
+func TestConfined(t *testing.T) {
+	t.Parallel()
+	root(t)
+	v4, v6, touched := listeners(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, "AKID")
+			c.Close()
+		}
+	}()
+	python := interpreter(t)
+	ask := func(w *world) string {
+		script := filepath.Join(w.dir, "asks.py")
+		if err := os.WriteFile(script, []byte(asks), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, other, _ := net.SplitHostPort(l.Addr().String())
+		c := Config{Argv: []string{python, script, v4.Addr().String(), fmt.Sprint(v4.Port()), v6.Addr().String(), fmt.Sprint(v6.Port()), other}}
+		return w.ok(c)
+	}
+	w := newWorld(t)
+	w.env.Instance = true
+	w.tune = func(j *job) { j.blocked = append(j.blocked, v4.Addr(), v6.Addr()) }
+	got := ask(w)
+	for _, way := range []string{"tcp4", "tcp6", "mapped", "source route", "udp4", "udp6", "raw4", "raw6", "packet", "leave", "daemon"} {
+		if !strings.Contains(got, way+" failed") {
+			t.Errorf("%s did not fail", way)
+		}
+	}
+	says(t, got, "elsewhere reached")
+	if t.Failed() {
+		t.Log(got, w.log.String())
+	}
+	if n := touched(); n > 0 {
+		t.Errorf("the addresses were reached %d times", n)
+	}
+
+	// The same without being confined reaches them: the test tests something.
+	w = newWorld(t)
+	got = ask(w)
+	says(t, got, "tcp4 reached", "tcp6 reached", "mapped reached", "udp4 reached", "udp6 reached", "daemon reached")
+}
+
+// interpreter is a Python that everybody may execute.
+func interpreter(t *testing.T) string {
+	t.Helper()
+	for _, p := range []string{"/usr/bin/python3", "/usr/local/bin/python3"} {
+		if _, err := os.Stat(p); err == nil {
+			return p
+		}
+	}
+	t.Fatal("there is no python3: install it")
+	return ""
+}
+
+// It is nobody, can become nobody else, and sees nothing of mayfly.
+func TestConfinedIsUnprivileged(t *testing.T) {
+	t.Parallel()
+	root(t)
+	w := newWorld(t)
+	w.env.Instance = true
+	got := w.ok(Config{Run: fmt.Sprintf(`
+id -u; id -g; id -G; echo $HOME; touch here && ls -ld . | cut -c1-10
+grep -E '^(NoNewPrivs|CapEff|CapPrm|CapBnd|CapAmb|Groups)' /proc/self/status
+cat /proc/%d/environ >/dev/null 2>&1 || echo no environ
+ls /proc/%[1]d/fd >/dev/null 2>&1 || echo no descriptors
+kill -0 %[1]d 2>/dev/null || echo no signals
+su -c id 2>/dev/null </dev/null || echo no su
+for f in /usr/bin/passwd /usr/bin/mount /usr/bin/su; do [ -u $f ] && cp $f ./x 2>/dev/null; done
+python3 -c 'import os; os.setuid(0)' 2>/dev/null || echo no setuid
+unshare -r -n true 2>/dev/null; unshare -m true 2>/dev/null || echo no mounts
+`, os.Getpid())})
+	says(t, got, "60660\n60660\n60660\n", "drwx------", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000",
+		"no environ", "no descriptors", "no signals", "no su", "no setuid", "no mounts")
+}
+
+func TestConfinedUsers(t *testing.T) {
+	t.Parallel()
+	root(t)
+	w := newWorld(t)
+	w.env.Instance = true
+	if got := w.ok(Config{Run: "id -un; id -G", User: "nobody"}); got != "nobody\n65534\n" {
+		t.Errorf("as nobody: %q", got)
+	}
+	w = newWorld(t)
+	w.env.Instance = true
+	if got := w.ok(Config{Run: "id -u; echo $HOME; grep NoNewPrivs /proc/self/status", AWS: true}); !strings.HasPrefix(got, "0\n") || !strings.Contains(got, "NoNewPrivs:\t0") {
+		t.Errorf("with aws: %q", got)
+	}
+	// Not on an instance, root may be anybody.
+	w = newWorld(t)
+	if got := w.ok(Config{Run: "id -un", User: "65534"}); got != "nobody\n" {
+		t.Errorf("as 65534: %q", got)
+	}
+}
+
+// Without control groups, an instance runs nothing unprotected.
+func TestConfinedOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		_, err := newGroup(groupOptions{confined: true, processes: 10, blocked: slices.Repeat(metadataAddresses(), 2000)})
+		if err == nil || !strings.Contains(err.Error(), "it was not run") || !strings.Contains(err.Error(), "add aws: true") {
+			t.Errorf("a filter that cannot be loaded: %v", err)
+		}
+		return
+	}
+	_, err := newGroup(groupOptions{confined: true})
+	if err == nil || !strings.Contains(err.Error(), "it was not run") {
+		t.Errorf("without root: %v", err)
+	}
+	_, err = newGroup(groupOptions{required: true, memory: 1 << 30})
+	if err == nil || !strings.Contains(err.Error(), "memory cannot be limited here") {
+		t.Errorf("without root: %v", err)
+	}
+}
+
+func TestMissingPackages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.env.Instance = true
+	p := w.bad(Config{Run: "true", AWS: true, Packages: []string{"no-such-package-anywhere"}})
+	says(t, p.String(), "not installed: no-such-package-anywhere", "correct the names")
+}
+
+// Memory is bounded for all processes together, and who was killed for it is
+// told so.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	root(t)
+	hog := interpreter(t) + ` -c 'b = b"x" * (200 << 20); print(len(b))'`
+	w := newWorld(t)
+	p := w.bad(Config{Run: "exec " + hog, Memory: 64 << 20})
+	says(t, p.String(), "killed by signal SIGKILL (out of memory: it may use 64MiB)", "give it more with memory")
+	w = newWorld(t)
+	p = w.bad(Config{Run: hog, Memory: 64 << 20})
+	says(t, p.String(), "exit status 137 after one of its processes was killed (out of memory: it may use 64MiB)")
+	w = newWorld(t)
+	w.ok(Config{Run: hog + " || echo went on", Memory: 64 << 20})
+	says(t, w.printed(), "went on")
+	says(t, w.log.String(), "succeeded all the same")
+	w = newWorld(t)
+	w.ok(Config{Run: hog, Memory: 512 << 20})
+}
+
+// The number of processes is bounded.
+func TestForkBomb(t *testing.T) {
+	t.Parallel()
+	root(t)
+	w := newWorld(t)
+	w.tune = func(j *job) { j.processes = 60 }
+	it := w.run(Config{Run: "i=0\nwhile [ $i -lt 200 ]; do sleep 1000 & i=$((i+1)); done; wait"})
+	if it.Outcome != runner.Failed {
+		t.Errorf("%s %v", it.Outcome, it.Problem)
+	}
+	says(t, it.Problem.Output, "fork")
+}
+
+// Without control groups the mark finds who has left the process group.
+func TestWithoutControlGroups(t *testing.T) {
+	t.Parallel()
+	length := fmt.Sprintf("%d", 1_000_000+time.Now().UnixNano()%1_000_000_000)
+	mark, err := newMark()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &group{options: groupOptions{mark: mark}, over: make(chan struct{})}
+	cmd := shell("(setsid sleep " + length + " &) & trap '' TERM; sleep 0.2; exit 0")
+	cmd.Env = append(os.Environ(), mark)
+	if err := g.start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if left := g.settle(0); len(left) != 1 || nameOf(left[0]) != "sleep" {
+		t.Errorf("left: %v", left)
+	}
+	if left := g.kill(); len(left) > 0 {
+		t.Errorf("stuck: %v", left)
+	}
+	if pids := withArgument(t, length); len(pids) > 0 {
+		t.Errorf("still there: %v", pids)
+	}
+	if err := g.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// As root, a process can leave its control group. It is found all the same.
+func TestRootLeavesGroup(t *testing.T) {
+	t.Parallel()
+	root(t)
+	length := fmt.Sprintf("%d", 1_000_000+time.Now().UnixNano()%1_000_000_000)
+	at, _ := mountOf("cgroup2", "")
+	w := newWorld(t)
+	w.ok(Config{Run: "setsid sleep " + length + " >/dev/null 2>&1 </dev/null &\necho $! > " + at + "/cgroup.procs"})
+	says(t, w.log.String(), "it had left running ended with it: sleep")
+	if pids := withArgument(t, length); len(pids) > 0 {
+		t.Errorf("still there: %v", pids)
+	}
+}

@@ -1,0 +1,273 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A group is all processes of one command: those in its control group, which
+// needs root to make and to leave, and those that carry the command's mark in
+// their environment or are in its process group.
+type group struct {
+	options groupOptions
+	cgroup  *cgroup // nil where there is none to be had
+	pid     int     // the first process, and its process group
+	over    chan struct{}
+}
+
+// newGroup makes an empty group. The error says what to do.
+func newGroup(o groupOptions) (*group, error) {
+	g := &group{options: o, over: make(chan struct{})}
+	var err error
+	if os.Geteuid() == 0 {
+		g.cgroup, err = newCgroup()
+	} else {
+		err = errors.New("it needs root")
+	}
+	if g.cgroup == nil {
+		switch {
+		case o.confined:
+			return nil, unconfined(err)
+		case o.required:
+			return nil, fmt.Errorf("memory cannot be limited here: %w: remove memory, or run mayfly as root on a machine with control groups v2", err)
+		}
+		return g, nil
+	}
+	if err := g.limit(); err != nil {
+		return nil, errors.Join(err, g.cgroup.remove())
+	}
+	return g, nil
+}
+
+// unconfined says why a command is not run at all.
+func unconfined(err error) error {
+	return fmt.Errorf("the command cannot be kept from the instance's credentials, so it was not run: %w: choose an image with control groups v2 and BPF (Amazon Linux 2023, Debian 12 and Ubuntu 22.04 have them), or add aws: true to let the command have them", err)
+}
+
+func (g *group) limit() error {
+	o := g.options
+	// Where it cannot be limited, what bounds them is the memory.
+	_ = g.cgroup.setLimit("pids", "pids.max", fmt.Sprint(o.processes))
+	if o.memory > 0 {
+		if err := g.cgroup.limitMemory(o.memory); err != nil && o.required {
+			return fmt.Errorf("memory cannot be limited here: %w: remove memory, or run on a machine whose control groups have the memory controller", err)
+		}
+	}
+	if o.confined {
+		if err := g.cgroup.block(o.blocked, o.uid); err != nil {
+			return unconfined(err)
+		}
+	}
+	return nil
+}
+
+// start starts the group's first process: in a session of its own, inside the
+// control groups from its first instruction on, killed if mayfly dies. What
+// applies to a thread (no_new_privs, groups of version 1, the signal at the
+// parent's death) is set on a thread of its own, which lives as long as the
+// process and is thrown away.
+func (g *group) start(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setsid = true
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	// A descriptor that mayfly was started with is nobody's business.
+	_ = unix.CloseRange(3, uint(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
+	if g.cgroup != nil {
+		cmd.SysProcAttr.UseCgroupFD = true
+		cmd.SysProcAttr.CgroupFD = int(g.cgroup.dir.Fd())
+	}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with this
+		err := g.startHere(cmd)
+		started <- err
+		if err == nil {
+			<-g.over
+		}
+	}()
+	err := <-started
+	if err == nil {
+		g.pid = cmd.Process.Pid
+	}
+	return err
+}
+
+func (g *group) startHere(cmd *exec.Cmd) error {
+	if g.options.confined {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("set no_new_privs: %w", err)
+		}
+	}
+	if g.cgroup != nil {
+		back, err := g.cgroup.enterV1()
+		if err != nil {
+			return err
+		}
+		defer back()
+	}
+	for try := 0; ; try++ {
+		err := cmd.Start()
+		// Another thread's child may hold the file that was just written
+		// open for writing for a moment (https://go.dev/issue/22315).
+		if !errors.Is(err, syscall.ETXTBSY) || try == 20 {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+		fresh := exec.Command(cmd.Path)
+		fresh.Args, fresh.Env, fresh.Dir = cmd.Args, cmd.Env, cmd.Dir
+		fresh.Stdin, fresh.Stdout, fresh.Stderr, fresh.SysProcAttr = cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr
+		*cmd = *fresh
+	}
+}
+
+// members are the processes of the group that are alive.
+func (g *group) members() []int {
+	var list []int
+	if g.cgroup != nil {
+		list = g.cgroup.processes()
+	}
+	if g.options.confined {
+		return list // it cannot have left
+	}
+	for _, pid := range allProcesses() {
+		if pid != os.Getpid() && !slices.Contains(list, pid) && (hasMark(pid, g.options.mark) || g.pid > 0 && pgrp(pid) == g.pid) && state(pid) != 'Z' {
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+// terminate asks all of them to end, those that are stopped too.
+func (g *group) terminate() {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} {
+		for _, pid := range g.members() {
+			_ = syscall.Kill(pid, s) // it may have ended, or be another user's
+		}
+	}
+}
+
+// settle waits a moment for the rest to end, and returns what has not.
+func (g *group) settle(limit time.Duration) []int {
+	for end := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+		left := g.members()
+		if len(left) == 0 || time.Now().After(end) {
+			return left
+		}
+	}
+}
+
+// kill ends all of them, and returns those that could not be.
+func (g *group) kill() []int {
+	for end := time.Now().Add(killTime); ; time.Sleep(10 * time.Millisecond) {
+		if g.cgroup != nil {
+			g.cgroup.kill()
+		}
+		for _, pid := range g.members() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		left := g.members()
+		if len(left) == 0 && (g.cgroup == nil || !g.cgroup.populated()) || time.Now().After(end) {
+			return left
+		}
+	}
+}
+
+// oomKills is how many of them the kernel has killed for want of memory.
+func (g *group) oomKills() int {
+	if g.cgroup == nil {
+		return 0
+	}
+	return g.cgroup.oomKills()
+}
+
+// close lets go of the group once it is empty.
+func (g *group) close() error {
+	close(g.over)
+	if g.cgroup == nil {
+		return nil
+	}
+	return g.cgroup.remove()
+}
+
+// nameOf is what people call a process.
+func nameOf(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return fmt.Sprint(pid)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func allProcesses() []int {
+	d, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	var list []int
+	for _, n := range names {
+		var pid int
+		if _, err := fmt.Sscanf(n, "%d", &pid); err == nil {
+			list = append(list, pid)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// hasMark reports whether the process was given the mark with its environment.
+func hasMark(pid int, mark string) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return err == nil && slices.Contains(strings.Split(string(b), "\x00"), mark)
+}
+
+func pgrp(pid int) int {
+	id, err := unix.Getpgid(pid)
+	if err != nil {
+		return -1
+	}
+	return id
+}
+
+// state is a letter: R, S, D, Z ... (proc_pid_stat(5)).
+func state(pid int) byte {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if i := strings.LastIndexByte(string(b), ')'); err == nil && i >= 0 && i+2 < len(b) {
+		return b[i+2]
+	}
+	return 'Z'
+}
+
+// memoryOfMachine is how much there is, 0 when that is not known.
+func memoryOfMachine() int64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
+// inMemory is a directory whose files are never written to a disk, "" when
+// there is none that may be written to.
+func inMemory(runtimeDir string) string {
+	for _, d := range []string{"/run", runtimeDir, "/dev/shm"} {
+		var fs unix.Statfs_t
+		if d == "" || unix.Statfs(d, &fs) != nil || fs.Type != unix.TMPFS_MAGIC || unix.Access(d, unix.W_OK) != nil {
+			continue
+		}
+		return d
+	}
+	return ""
+}

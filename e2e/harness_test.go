@@ -44,8 +44,9 @@ type world struct {
 	github *githubtest.Server
 	url    string // of github
 	aws    *awstest.Server
-	s3     string // endpoint of the store's S3; "" without one
-	s3dir  string // where versitygw keeps the objects
+	s3     string   // endpoint of the store's S3; "" without one
+	s3dir  string   // where versitygw keeps the objects
+	extra  []string // variables of a run on top of env's
 }
 
 func newWorld(t *testing.T) *world {
@@ -175,7 +176,7 @@ func (w *world) env() []string {
 	if w.s3 != "" {
 		env = append(env, "AWS_ENDPOINT_URL_S3="+w.s3)
 	}
-	return env
+	return append(env, w.extra...)
 }
 
 // A process is mayfly at work.

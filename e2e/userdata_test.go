@@ -81,6 +81,27 @@ func TestUserdataStarts(t *testing.T) {
 	}
 }
 
+// A package that cannot be had keeps out no other, and is named.
+func TestUserdataPackages(t *testing.T) {
+	t.Parallel()
+	for _, shell := range shells {
+		t.Run(fmt.Sprint(shell), func(t *testing.T) {
+			t.Parallel()
+			g := newGuest(t, shell...)
+			g.values.Packages = []string{"good", "there", "wrong"}
+			g.stub("apt-get", `case "$*" in *wrong*) exit 100 ;; esac`)
+			if code, out := g.boot(); code != 0 {
+				t.Fatalf("exit code %d: %s", code, out)
+			}
+			has(t, "calls", g.read("calls"), " install good wrong\n", " install good\n", " install wrong\n", "start --no-block mayfly.service")
+			has(t, "the console", g.read("dev/console"), "mayfly: cannot install wrong\n")
+			if strings.Contains(g.read("dev/console"), "cannot install good") {
+				t.Error("a good package is said not to be there")
+			}
+		})
+	}
+}
+
 // A bootFailure is something that keeps the run from being started, and what
 // is heard of it.
 type bootFailure struct {

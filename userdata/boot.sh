@@ -233,13 +233,18 @@ install() {
 	[ -n "$want" ] || return 0
 	say "installs$want"
 	export DEBIAN_FRONTEND=noninteractive
-	# shellcheck disable=SC2086 # a list of words
 	if command -v dnf >/dev/null; then
-		timeout -k 5 $patience dnf -y -q --setopt=install_weak_deps=0 install $want
+		with='dnf -y -q --setopt=install_weak_deps=0 install'
 	else
-		timeout -k 5 $patience apt-get -q update
-		timeout -k 5 $patience apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 install $want
-	fi </dev/null || say "not all of$want could be installed"
+		with='apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 install'
+		timeout -k 5 $patience apt-get -q update </dev/null
+	fi
+	# shellcheck disable=SC2086 # lists of words
+	timeout -k 5 $patience $with $want </dev/null && return 0
+	for p in $want; do # a wrong name keeps out all others
+		# shellcheck disable=SC2086
+		timeout -k 5 $((patience / 3)) $with $p </dev/null || say "cannot install $p"
+	done
 }
 
 # unit: writes what the run is started as. Its binary is not in /run, which may

@@ -120,7 +120,7 @@ jobs:
 
 func newDeployed(t *testing.T) *deployed {
 	t.Helper()
-	d := &deployed{t: t, repos: t.TempDir(), store: s3test.New("backups")}
+	d := &deployed{t: t, repos: t.TempDir(), store: s3test.New("backups", "scripts")}
 	t.Cleanup(d.store.Close)
 	d.store.Fault = func(r *s3test.Request) s3test.Fault {
 		d.witness.s3(d.store, r)
@@ -228,14 +228,20 @@ func TestPolicyIsWhatIsUsed(t *testing.T) {
 	})
 	expect("a listing that has changed, a lost reply, and uploads that fail", exitPartial, config)
 
-	c, err := cloud.Load(t.Context(), cloud.Options{Region: awstest.Region, Getenv: func(name string) string { return d.env[name] }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.LeaveGroup(t.Context(), "i-0abc", "weekly"); err != nil {
-		t.Fatal(err)
-	}
+	d.leave()
 	d.judge(config)
+}
+
+// leave is what an instance does last.
+func (d *deployed) leave() {
+	d.t.Helper()
+	c, err := cloud.Load(d.t.Context(), cloud.Options{Region: awstest.Region, Getenv: func(name string) string { return d.env[name] }})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := c.LeaveGroup(d.t.Context(), "i-0abc", "weekly"); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // judge compares what was seen with the policy.

@@ -109,7 +109,7 @@ func TestMistakes(t *testing.T) {
 
 func TestGoodConfig(t *testing.T) {
 	t.Parallel()
-	c, err := parse(`run: |
+	_, err := parse(`run: |
   #!/usr/bin/env bash
   echo hello
 args: [a]
@@ -130,7 +130,7 @@ allow:
 	if err == nil || !strings.Contains(err.Error(), "secret_files..x") {
 		t.Fatalf("a hidden file: %v", err)
 	}
-	c, err = parse("script: s3://scripts/a/x.sh\nsecrets: {A: ssm:/x, B: ssm:/x}\nsecret_files: {c: 'env:Y'}\nartifacts: .\npackages: [git]\naws: true\nallow:\n  - {actions: ['s3:GetObject'], resources: ['arn:aws:s3:::other/*']}\n")
+	c, err := parse("script: s3://scripts/a/x.sh\nsecrets: {A: ssm:/x, B: ssm:/x}\nsecret_files: {c: 'env:Y'}\nartifacts: .\npackages: [git]\naws: true\nallow:\n  - {actions: ['s3:GetObject'], resources: ['arn:aws:s3:::other/*']}\n")
 	if err != nil {
 		t.Fatal(err)
 	}

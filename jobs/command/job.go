@@ -39,8 +39,11 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	rec.Expect(1)
 	item := rec.Start(j.env.Job)
 	outcome, problem := j.run(ctx, rec, item)
-	if problem != nil && problem.Doing == "" {
-		problem.Doing = "run"
+	if problem != nil {
+		if problem.Doing == "" {
+			problem.Doing = "run"
+		}
+		rec.Log().Error(problem.String())
 	}
 	item.End(outcome, problem)
 	return nil
@@ -71,6 +74,7 @@ func (j *job) run(ctx context.Context, rec *runner.Recorder, item *runner.Item) 
 	if err != nil {
 		return failed(err)
 	}
+	rec.Log().Info(fmt.Sprintf("running as %s in %s", who, place.dir))
 	r := &running{job: j, rec: rec, item: item, cmd: cmd}
 	if outcome, problem := r.live(ctx, who); outcome != runner.Done {
 		return outcome, problem

@@ -66,8 +66,10 @@ func (o *output) Write(p []byte) (int, error) {
 // line passes one whole line on while there is room; it and all that follows
 // goes into the ring when there is none.
 func (o *output) line(raw []byte) {
+	rest := int64(len(raw)) // what is read counts, whatever is shown of it
 	for _, text := range o.harmless(raw) {
-		cost := int64(len(text) + recordSize)
+		cost := max(int64(len(text)), rest) + recordSize
+		rest = 0
 		if o.ring == nil && cost > o.room {
 			o.ring = newRing(int(o.tail) + o.hold + maxLine)
 			o.room = 0
@@ -128,6 +130,7 @@ func plain(s string) string {
 	s = s[strings.LastIndexByte(s, '\r')+1:]
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	var b strings.Builder
+	odd := false // a run of what cannot be shown is one character
 	for i := 0; i < len(s); {
 		if n := escape(s[i:]); n > 0 {
 			i += n
@@ -135,10 +138,12 @@ func plain(s string) string {
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
 		i += n
-		if r != '\t' && !unicode.IsPrint(r) {
-			r = '\uFFFD'
+		was := odd
+		if odd = r == '\uFFFD' || r != '\t' && !unicode.IsPrint(r); !odd {
+			b.WriteRune(r)
+		} else if !was {
+			b.WriteRune('\uFFFD')
 		}
-		b.WriteRune(r)
 	}
 	return b.String()
 }

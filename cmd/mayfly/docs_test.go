@@ -46,3 +46,39 @@ func TestByHand(t *testing.T) {
 		}
 	}
 }
+
+// TestCookbook checks what docs/cookbook.md and the README show of commands:
+// the configs are good, and their policies ones that AWS takes. The end-to-end
+// suite runs those of the cookbook.
+func TestCookbook(t *testing.T) {
+	t.Parallel()
+	var configs []string
+	doc, err := os.ReadFile("../../docs/cookbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range yamlBlock.FindAllSubmatch(doc, -1) {
+		configs = append(configs, string(m[1]))
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range yamlBlock.FindAllSubmatch(readme, -1) {
+		if strings.HasPrefix(string(m[1]), "jobs:\n  - name: dump\n") {
+			configs = append(configs, "name: readme\nregion: eu-west-1\nstore: s3://backups\n"+string(m[1]))
+		}
+	}
+	if len(configs) < 5 {
+		t.Fatalf("only %d configs are found", len(configs))
+	}
+	for _, config := range configs {
+		for _, args := range [][]string{{"check", "-c", "-"}, {"iam", "--policy", "--account", "123456789012", "-c", "-"}} {
+			var out bytes.Buffer
+			a := &app{stdin: strings.NewReader(config), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, now: func() time.Time { return scriptNow }}
+			if code := a.main(t.Context(), args); code != exitComplete {
+				t.Errorf("mayfly %s: exit code %d: %s\n%s", args, code, &out, config)
+			}
+		}
+	}
+}

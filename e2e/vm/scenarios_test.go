@@ -4,12 +4,34 @@ package vm
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
 	"mayfly/internal/awstest"
 	"mayfly/internal/imdstest"
 )
+
+// confined is a command that looks what it can reach, and leaves a daemon.
+const confined = `  - name: task
+    command:
+      artifacts: out
+      memory: 64MiB
+      secret_files: {token: "ssm:` + parameter + `"}
+      run: |
+        exec >out/said 2>&1
+        id -u; id -G
+        grep -E 'CapEff|NoNewPrivs' /proc/self/status
+        group=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+        echo $group limits $(cat $group/memory.max $group/pids.max)
+        echo $(stat -c %a $MAYFLY_SECRETS/token) $(cat $MAYFLY_SECRETS/token)
+        curl -sS -m 3 http://169.254.169.254/latest/meta-data/ || echo no metadata
+        cat /run/mayfly/config.yaml || echo no config
+        cat /var/lib/cloud/instance/user-data.txt || echo no user data
+        systemd-run --wait true || echo no service
+        loginctl enable-linger || echo no lingering
+        setsid sleep 100000 &
+`
 
 // The main one: all goes well.
 func TestRun(t *testing.T) {
@@ -24,8 +46,18 @@ func TestRun(t *testing.T) {
 			}
 			script.now()
 		},
-		subjects: []string{"complete"}, says: []string{"2 repositories"},
+		jobs:     confined,
+		subjects: []string{"complete"}, says: []string{"2 repositories", "task     1 command: 1 done", "a process that it had left running ended with it: sleep"},
 	}.live(t)
+	_, said := w.object("deep/task/", "/said")
+	for _, want := range []string{
+		"60660\n60660\n", "CapEff:\t0000000000000000\n", "NoNewPrivs:\t1\n", "/mayfly-", "400 " + token + "\n",
+		"no metadata\n", "no config\n", "no user data\n", "no service\n", "no lingering\n", "limits 67108864 2048\n",
+	} {
+		if !strings.Contains(string(said), want) {
+			t.Errorf("the confined command does not say %q:\n%s", want, said)
+		}
+	}
 	for _, repo := range []string{"hello", "photos"} {
 		key, segment := w.object("deep/github/"+owner+"/"+repo+"/", "/0000-full.zip")
 		if key == "" || !bytes.HasPrefix(segment, []byte("PK")) {

@@ -29,6 +29,7 @@ const (
 type scenario struct {
 	program []byte // stands in for mayfly; nil: mayfly
 	config  string // stands in for the config; "": the deployment's
+	jobs    string // more of them, for the deployment's config
 	// The group's ReplaceUnhealthy process is suspended, as it should be. In all
 	// other scenarios it is not: leaving the group has to be enough.
 	suspended bool
@@ -88,7 +89,7 @@ func (sc scenario) live(t *testing.T) (*world, *machine) {
 // Stand-ins take the places of binary and config in bucket and user data.
 func (sc scenario) prepare(w *world) {
 	w.t.Helper()
-	data := w.mayfly(w.config(deadline), "userdata", "--upload")
+	data := w.mayfly(w.config(deadline)+sc.jobs, "userdata", "--upload")
 	if sc.program != nil {
 		data = w.standIn(data, "deep/admin/mayfly-", "-linux-amd64", sc.program)
 	}

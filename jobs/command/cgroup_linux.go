@@ -38,7 +38,11 @@ func newCgroup() (*cgroup, error) {
 		return nil, fmt.Errorf("make a control group: %w", err)
 	}
 	c := &cgroup{root: root, path: path, v1: map[string]string{}}
+	// Runtimes size themselves by the limits that they read there.
 	if c.dir, err = os.Open(path); err == nil {
+		err = os.Chmod(path, 0o755)
+	}
+	if err == nil {
 		_, err = os.Stat(filepath.Join(path, "cgroup.events"))
 	}
 	if err != nil {

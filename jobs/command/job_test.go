@@ -143,8 +143,8 @@ func TestEnvironment(t *testing.T) {
 func TestFreshProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	got := w.ok(Config{Run: "ls -l /proc/self/fd | awk '{print $9}' | sort -n | tail -1\n" +
-		"grep -E '^Sig(Ign|Blk)' /proc/self/status\nyes | head -1\nps -o sid= -p $$ | grep -qw $$ && echo session\n" +
+	got := w.ok(Config{Run: "ls /proc/self/fd | sort -n | tail -1\n" +
+		"grep -E '^Sig(Ign|Blk)' /proc/self/status\nyes | head -1\ncut -d' ' -f6 /proc/$$/stat | grep -qx $$ && echo session\n" +
 		"{ true </dev/tty; } 2>/dev/null || echo no tty\n"})
 	// 3 is ls's own.
 	says(t, got, "3\n", "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "y\n", "session\n", "no tty\n")

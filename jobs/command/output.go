@@ -28,10 +28,11 @@ type output struct {
 	room   int64 // of the log, for what comes now
 	tail   int64 // of the log, for what comes last
 
-	held []byte // a line whose end has not come
-	ring *ring  // once room is used up
-	last []string
-	size int // of last
+	held  []byte // a line whose end has not come
+	skips bool   // what comes up to the end of the line
+	ring  *ring  // once room is used up
+	last  []string
+	size  int // of last
 }
 
 // newOutput returns an output that takes limit bytes of a log. longest is the
@@ -46,6 +47,13 @@ func (o *output) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && o.ring == nil {
 		i := bytes.IndexByte(p, '\n')
+		if o.skips {
+			if i < 0 {
+				return n, nil
+			}
+			p, o.skips = p[i+1:], false
+			continue
+		}
 		if i < 0 {
 			o.held = append(o.held, p...)
 			o.cutHeld()
@@ -84,30 +92,34 @@ func (o *output) line(raw []byte) {
 }
 
 // cutHeld passes on the beginning of a line that is too long, cut where no
-// secret is. Where there is no such place, all of it is left out.
+// secret is. Where there is no such place, the line is left out.
 func (o *output) cutHeld() {
-	if len(o.held) < maxLine+o.hold {
+	if len(o.held) < maxLine+2*o.hold {
 		return
 	}
-	all := o.redact(string(o.held))
-	for at := len(o.held) - o.hold; at > 0; at -= max(o.hold/4, 1) {
-		for at > 0 && !utf8.RuneStart(o.held[at]) {
-			at--
+	const tries, step = 200, 13
+	for at := len(o.held) - o.hold; at > len(o.held)-o.hold-tries*step; at -= step {
+		if !utf8.RuneStart(o.held[at]) || !o.mayCut(at) {
+			continue
 		}
-		if head := string(o.held[:at]); o.redact(head)+o.redact(string(o.held[at:])) == all {
-			rest := bytes.Clone(o.held[at:])
-			o.held = nil
-			o.line([]byte(head))
-			if o.ring != nil {
-				o.ring.write(rest)
-				return
-			}
-			o.held = rest
+		head, rest := o.held[:at], bytes.Clone(o.held[at:])
+		o.held = nil
+		o.line(head)
+		if o.ring != nil {
+			o.ring.write(rest)
 			return
 		}
+		o.held = rest
+		return
 	}
-	o.held = nil
+	o.held, o.skips = nil, true
 	o.line([]byte("[a long line full of secrets left out]"))
+}
+
+// mayCut reports whether no secret stands across a place of what is held.
+func (o *output) mayCut(at int) bool {
+	before, behind := string(o.held[at-o.hold:at]), string(o.held[at:at+o.hold])
+	return o.redact(before+behind) == o.redact(before)+o.redact(behind)
 }
 
 // harmless is what is shown of a line: without secrets, in pieces that are not
@@ -190,7 +202,10 @@ func (o *output) end() {
 		}
 	}
 	kept, left := o.ring.bytes()
-	if left > 0 { // its beginning may be half a secret, or half a character
+	if left > 0 {
+		// It may begin with half a secret or half a character; behind that,
+		// none may be cut.
+		kept = []byte(o.redact(string(kept)))
 		from := bytes.IndexByte(kept, '\n') + 1
 		if from == 0 || from > maxLine {
 			from = min(o.hold, len(kept))

@@ -1,0 +1,165 @@
+package command
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain is a program for the tests' commands, too: this binary with one of
+// these words as its first argument.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "asks":
+			ask(os.Args[2], os.Args[3], os.Args[4])
+			return
+		case "hog":
+			hog(os.Args[2])
+			return
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// helper is a copy of this binary that everybody may execute.
+func (w *world) helper() string {
+	w.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	from, err := os.Open(self)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer from.Close()
+	name := filepath.Join(w.dir, "helper")
+	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = io.Copy(to, from)
+	if err := errors.Join(err, to.Close()); err != nil {
+		w.t.Fatal(err)
+	}
+	return name
+}
+
+// hog uses so many bytes of memory.
+func hog(size string) {
+	n, _ := strconv.Atoi(size)
+	b := make([]byte, n)
+	for i := 0; i < n; i += 4096 {
+		b[i] = 1
+	}
+	fmt.Println(len(b))
+}
+
+// ask tries to reach two addresses by every way that a plain user has, and a
+// third one plainly, and prints what came of each.
+func ask(v4, v6, other string) {
+	attempt := func(way string, f func() error) {
+		if err := f(); err != nil {
+			fmt.Println(way, "failed:", err)
+			return
+		}
+		fmt.Println(way, "reached")
+	}
+	if v6 == "" {
+		attempt("daemon", tcp("tcp", v4, nil))
+		return
+	}
+	host, port, _ := net.SplitHostPort(v4)
+	attempt("tcp4", tcp("tcp", v4, nil))
+	attempt("tcp6", tcp("tcp", v6, nil))
+	attempt("mapped", func() error { return mapped(host, port) })
+	attempt("source route", tcp("tcp4", "127.0.0.1:"+port, func(fd uintptr) error {
+		route := append([]byte{131, 7, 4}, net.ParseIP(host).To4()...)
+		return unix.SetsockoptString(int(fd), unix.IPPROTO_IP, unix.IP_OPTIONS, string(append(route, 0)))
+	}))
+	attempt("udp4", udp(v4))
+	attempt("udp6", udp(v6))
+	for way, s := range map[string][3]int{
+		"raw4": {unix.AF_INET, unix.SOCK_RAW, 255}, "raw6": {unix.AF_INET6, unix.SOCK_RAW, 58}, "packet": {unix.AF_PACKET, unix.SOCK_RAW, 0x0300},
+	} {
+		attempt(way, func() error { _, err := unix.Socket(s[0], s[1], s[2]); return err })
+	}
+	attempt("leave", func() error {
+		root, _ := mountOf("cgroup2", "")
+		return os.WriteFile(filepath.Join(root, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0)
+	})
+	attempt("elsewhere", tcp("tcp", other, nil))
+	daemon := exec.Command("/proc/self/exe", "asks", v4, "", "")
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	daemon.Stdout = os.Stdout
+	_ = daemon.Start() // what it says is looked at
+	_ = daemon.Wait()
+}
+
+func tcp(network, address string, control func(fd uintptr) error) func() error {
+	return func() error {
+		d := net.Dialer{Timeout: 400 * time.Millisecond}
+		if control != nil {
+			d.Control = func(_, _ string, c syscall.RawConn) error {
+				var err error
+				return errors.Join(c.Control(func(fd uintptr) { err = control(fd) }), err)
+			}
+		}
+		c, err := d.Dial(network, address)
+		if err != nil {
+			return err
+		}
+		return answer(c)
+	}
+}
+
+func answer(c net.Conn) error {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(400 * time.Millisecond))
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if !strings.Contains(line, "AKID") {
+		return errors.Join(errors.New("no answer"), err)
+	}
+	return nil
+}
+
+// mapped connects an IPv6 socket to an IPv4 address.
+func mapped(host, port string) error {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Usec: 400_000}); err != nil {
+		return err
+	}
+	n, _ := strconv.Atoi(port)
+	to := &unix.SockaddrInet6{Port: n}
+	copy(to.Addr[:], net.ParseIP(host).To16())
+	return unix.Connect(fd, to)
+}
+
+func udp(address string) func() error {
+	return func() error {
+		c, err := net.Dial("udp", address)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, err = c.Write([]byte("x"))
+		return err
+	}
+}

@@ -81,3 +81,17 @@ func TestWorkInTheReport(t *testing.T) {
 		t.Errorf("the exit status is %v", jr.Items[0].Exit)
 	}
 }
+
+// Work that is done is no backup, and has no age.
+func TestDoneIsNoBackup(t *testing.T) {
+	t.Parallel()
+	rec := NewRecorder(slog.New(slog.DiscardHandler), time.Now)
+	rec.Expect(2)
+	rec.Start("backup").End(Changed, nil)
+	rec.Start("work").End(Done, nil)
+	for _, it := range rec.Snapshot().Items {
+		if it.LastGood.IsZero() != (it.Name == "work") {
+			t.Errorf("%s: last good %s", it.Name, it.LastGood)
+		}
+	}
+}

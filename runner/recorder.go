@@ -159,7 +159,7 @@ func (it *Item) End(o Outcome, p *Problem) {
 			return
 		}
 		it.outcome, it.problem, it.ended = o, p, it.rec.now()
-		if o.Good() {
+		if o.Good() && o != Done { // which is work, and no backup
 			it.lastGood = it.ended
 		}
 		it.rec.close(it)

@@ -121,7 +121,7 @@ func (c *Config) checkProgram(bad badFunc) {
 	if strings.ContainsRune(c.Run, 0) {
 		bad("run", "the script holds a NUL character", "remove it")
 	}
-	if secret.HideTokens(c.Run) != c.Run {
+	if holdsSecret(c.Run) {
 		bad("run", "the script seems to hold a secret", "take it out and revoke it, for it was written down; keep a new one where secrets are kept and name that under secrets, as a variable of the script")
 	}
 	for _, list := range []struct {
@@ -133,13 +133,27 @@ func (c *Config) checkProgram(bad badFunc) {
 			switch {
 			case strings.ContainsRune(w, 0):
 				bad(key, "it holds a NUL character", "remove it")
-			case secret.HideTokens(w) != w:
+			case holdsSecret(w):
 				bad(key, "this looks like a secret, and everybody on the machine can read arguments", "take it out and revoke it, for it was written down; keep a new one where secrets are kept, and name that under secrets or secret_files")
 			case i == 0 && list.key != "args" && strings.TrimSpace(w) == "":
 				bad(key, "the program has no name", "write its name or its whole path")
 			}
 		}
 	}
+}
+
+// public is the first line of what is no secret, of a certificate, say.
+var public = regexp.MustCompile(`-----BEGIN[^\n]*`)
+
+// holdsSecret reports whether a text holds what announces itself as one.
+func holdsSecret(s string) bool {
+	s = public.ReplaceAllStringFunc(s, func(line string) string {
+		if strings.Contains(line, "PRIVATE KEY") {
+			return line
+		}
+		return ""
+	})
+	return secret.HideTokens(s) != s
 }
 
 // checkScript looks at where the script is fetched.
@@ -192,7 +206,7 @@ func (c *Config) checkEnvironment(bad badFunc) {
 		switch {
 		case strings.ContainsRune(v, 0):
 			bad(key, "the value holds a NUL character", "remove it")
-		case secret.HideTokens(v) != v:
+		case holdsSecret(v):
 			bad(key, "this looks like a secret", "take it out and revoke it, for it was written down; keep a new one where secrets are kept and name that: secrets: {"+n+": ssm:/NAME}")
 		case notRef == nil && !strings.HasPrefix(v, "file:"):
 			bad(key, "this names a secret, but env gives its name and not the secret", "move it: secrets: {"+n+": "+v+"}")

@@ -34,10 +34,11 @@ func TestMistakes(t *testing.T) {
 		"argv: [' ']":                "argv[0]: the program has no name",
 		"argv: [x]\nargs: [y]":       "args: argv has the arguments already",
 		"argv: [x]\nshell: [sh]":     "shell: a program of argv is run without a shell",
-		"argv: [x, ghp_0123456789abcdef01234567]":  "argv[1]: this looks like a secret",
-		"run: x\nargs: ['AKIAIOSFODNN7EXAMPLE']":   "args[0]: this looks like a secret",
-		"run: '  '":                                "run: the script is blank",
-		"run: curl -H ghp_0123456789abcdef0123456": "run: the script seems to hold a secret",
+		"argv: [x, ghp_0123456789abcdef01234567]":                   "argv[1]: this looks like a secret",
+		"run: x\nargs: ['AKIAIOSFODNN7EXAMPLE']":                    "args[0]: this looks like a secret",
+		"run: '  '":                                                 "run: the script is blank",
+		"run: curl -H ghp_0123456789abcdef0123456":                  "run: the script seems to hold a secret",
+		"run: |\n  cat <<X\n  -----BEGIN RSA PRIVATE KEY-----\n  X": "run: the script seems to hold a secret",
 		"run: 5":                                     "run: must be text",
 		"run: x\nshell: bash":                        "shell: must be a list, is text",
 		"script: /x.sh":                              "script: this is not the address of an object",
@@ -129,6 +130,9 @@ allow:
 `)
 	if err == nil || !strings.Contains(err.Error(), "secret_files..x") {
 		t.Fatalf("a hidden file: %v", err)
+	}
+	if _, err := parse("run: grep -c -- '-----BEGIN CERTIFICATE-----' chain.pem\n"); err != nil {
+		t.Errorf("a certificate is no secret: %v", err)
 	}
 	c, err := parse("script: s3://scripts/a/x.sh\nsecrets: {A: ssm:/x, B: ssm:/x}\nsecret_files: {c: 'env:Y'}\nartifacts: .\npackages: [git]\naws: true\nallow:\n  - {actions: ['s3:GetObject'], resources: ['arn:aws:s3:::other/*']}\n")
 	if err != nil {

@@ -245,3 +245,25 @@ func TestRootLeavesGroup(t *testing.T) {
 		t.Errorf("still there: %v", pids)
 	}
 }
+
+// A setuid program makes nobody root there, as sudo and su would.
+func TestConfinedGainsNothing(t *testing.T) {
+	t.Parallel()
+	root(t)
+	suid := func(w *world) string {
+		program := w.helper()
+		if err := os.Chmod(program, 0o755|os.ModeSetuid); err != nil {
+			t.Fatal(err)
+		}
+		return program
+	}
+	w := newWorld(t)
+	w.env.Instance = true
+	if got := w.ok(Config{Argv: []string{suid(w), "who"}}); got != "60660 60660\n" {
+		t.Errorf("confined: %q", got)
+	}
+	w = newWorld(t)
+	if got := w.ok(Config{Argv: []string{suid(w), "who"}, User: "nobody"}); got != "65534 0\n" {
+		t.Errorf("else: %q: the test tests nothing", got)
+	}
+}

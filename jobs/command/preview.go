@@ -43,6 +43,9 @@ func (j *job) Preview(_ context.Context, out io.Writer) error {
 		where = "in " + c.Dir
 	}
 	say("as %s, %s", who, where)
+	if !j.env.Instance && !c.AWS && c.User == "" {
+		say("(on an instance as an unprivileged user, kept from the role's credentials)")
+	}
 	if names := slices.Sorted(maps.Keys(c.Env)); len(names) > 0 {
 		say("with the variables %s", strings.Join(names, ", "))
 	}

@@ -66,3 +66,27 @@ func objects(keys []string) []string {
 	}
 	return arns
 }
+
+// Write is for objects that are written whatever has been there, in one request
+// or in parts.
+func Write(what string, keys ...string) []Statement {
+	return []Statement{
+		{Sid: what, Actions: []string{"s3:PutObject"}, Resources: objects(keys)},
+		{Sid: what + "DropUnfinished", Actions: []string{"s3:AbortMultipartUpload"}, Resources: objects(keys)},
+		{Sid: "FindUnfinishedUploads", Actions: []string{"s3:ListBucketMultipartUploads"}, Resources: []string{bucket}},
+	}
+}
+
+// Delete is for objects that are deleted; versions of them stay in a bucket
+// that keeps versions.
+func Delete(what string, keys ...string) Statement {
+	return Statement{Sid: what, Actions: []string{"s3:DeleteObject"}, Resources: objects(keys)}
+}
+
+// EncryptObjects is for objects that S3 encrypts with a key of the user's own.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+func EncryptObjects(what, keyARN string) Statement {
+	s := Statement{Sid: what, Actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resources: []string{keyARN}}
+	s.where("StringLike", "kms:ViaService", "s3.*.{domain}")
+	return s
+}

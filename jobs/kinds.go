@@ -4,6 +4,7 @@ package jobs
 import (
 	"mayfly/jobs/command"
 	"mayfly/jobs/github"
+	dirsync "mayfly/jobs/sync"
 	"mayfly/runner"
 )
 
@@ -15,9 +16,11 @@ func New(kind string) runner.JobConfig {
 		return new(github.Config)
 	case "command":
 		return new(command.Config)
+	case "sync":
+		return new(dirsync.Config)
 	}
 	return nil
 }
 
 // Names are the kinds that New knows.
-func Names() []string { return []string{"github", "command"} }
+func Names() []string { return []string{"github", "command", "sync"} }

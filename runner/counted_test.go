@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -92,6 +93,24 @@ func TestDoneIsNoBackup(t *testing.T) {
 	for _, it := range rec.Snapshot().Items {
 		if it.LastGood.IsZero() != (it.Name == "work") {
 			t.Errorf("%s: last good %s", it.Name, it.LastGood)
+		}
+	}
+}
+
+// A backup that used up its time goes on with the next run; work that did has
+// failed.
+func TestTimeoutOfWork(t *testing.T) {
+	t.Parallel()
+	for ageless, want := range map[bool]Verdict{false: VerdictInterrupted, true: VerdictFailed} {
+		d, out := deployment(newMemStore(), Task{Name: "j", Ageless: ageless, Timeout: time.Millisecond, Job: jobFunc(func(ctx context.Context, rec *Recorder) error {
+			rec.Expect(1)
+			rec.Start("a")
+			<-ctx.Done()
+			return ctx.Err()
+		})})
+		rep, err := Run(t.Context(), d)
+		if err != nil || rep.Jobs[0].Verdict != want || rep.Verdict != want {
+			t.Errorf("ageless %v: %v, %v\n%s", ageless, rep.Verdict, err, out)
 		}
 	}
 }

@@ -152,6 +152,16 @@ func (it *Item) Fold(o Outcome) {
 	})
 }
 
+// Forget drops an item that turned out to be none.
+func (it *Item) Forget() {
+	it.do(func() {
+		if it.outcome == "" {
+			it.rec.open = without(it.rec.open, it)
+			it.rec.order = without(it.rec.order, it)
+		}
+	})
+}
+
 // End closes the item. The first call wins; later ones do nothing.
 func (it *Item) End(o Outcome, p *Problem) {
 	it.do(func() {

@@ -239,7 +239,12 @@ func (r *run) job(ctx context.Context, t Task) JobReport {
 	jr := rec.Snapshot()
 	jr.Name, jr.Unit, jr.Cause = t.Name, t.Unit, cause
 	jr.Started, jr.Ended = started, r.Now().UTC()
+	jr.ageless = t.Ageless
 	jr = judge(jr, err)
+	if late := (*TimeoutError)(nil); t.Ageless && jr.Verdict == VerdictInterrupted && errors.As(context.Cause(ctx), &late) {
+		// No later run goes on with work that was stopped.
+		jr.Verdict = VerdictFailed
+	}
 	log.Info("job ended: "+string(jr.Verdict), KeyTook, jr.Ended.Sub(started).Round(time.Millisecond), KeyCount, jr.handled())
 	if jr.Error != "" {
 		log.Error(jr.Error)

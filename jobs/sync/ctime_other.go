@@ -1,0 +1,8 @@
+//go:build !linux
+
+package dirsync
+
+import "io/fs"
+
+// ctimeOf is not known here: size and time have to do.
+func ctimeOf(fs.FileInfo) int64 { return 0 }

@@ -1,0 +1,201 @@
+package dirsync
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+
+	"mayfly/internal/store"
+)
+
+// indexDir is where the index is, below the job's prefix.
+const indexDir = ".mayfly/"
+
+// A record is what the index says of one file: how it was when it was written,
+// and as which version of the object.
+type record struct {
+	Path  string     `json:"path"`
+	Size  int64      `json:"size"`
+	MTime int64      `json:"mtime"` // nanoseconds since 1970
+	Mode  uint32     `json:"mode"`  // as st_mode has it
+	ETag  store.ETag `json:"etag"`
+	// SHA256 is there when files are compared by checksum.
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// The index is a cache of what the store would say, file by file, if it were
+// asked for the metadata of each object. It is written anew by each run, in
+// pieces of some hundred kilobytes, PREFIX/.mayfly/STAMP/00001.gz …, each of
+// them JSON lines in the order of the paths; the piece end.gz, which is empty,
+// says that none is missing. A piece that cannot be read ends it.
+const (
+	pieceSize = 256 << 10 // of the compressed lines
+	endPiece  = "end.gz"
+	maxPiece  = 8 << 20 // of one that is read
+)
+
+// An indexWriter writes one. It is not safe for concurrent use.
+type indexWriter struct {
+	ctx    context.Context
+	st     store.Store
+	dir    string // PREFIX/.mayfly/STAMP/
+	n      int
+	buf    bytes.Buffer
+	gz     *gzip.Writer
+	lines  int
+	failed error
+}
+
+func newIndexWriter(ctx context.Context, st store.Store, dir string) *indexWriter {
+	w := &indexWriter{ctx: ctx, st: st, dir: dir}
+	w.gz = gzip.NewWriter(&w.buf)
+	return w
+}
+
+// add appends a record. After a failure it does nothing: the next run is slower.
+func (w *indexWriter) add(r record) {
+	if w.failed != nil {
+		return
+	}
+	b, err := json.Marshal(r)
+	if err == nil {
+		_, err = w.gz.Write(append(b, '\n'))
+	}
+	if w.lines++; err == nil && w.lines%1000 == 0 {
+		if err = w.gz.Flush(); err == nil && w.buf.Len() >= pieceSize {
+			err = w.flush()
+		}
+	}
+	w.failed = err
+}
+
+// flush writes the piece that has been filled.
+func (w *indexWriter) flush() error {
+	if w.lines == 0 {
+		return nil
+	}
+	if err := w.gz.Close(); err != nil {
+		return err
+	}
+	w.n++
+	_, err := w.st.Put(w.ctx, fmt.Sprintf("%s%05d.gz", w.dir, w.n), w.buf.Bytes(), "")
+	w.buf.Reset()
+	w.gz.Reset(&w.buf)
+	w.lines = 0
+	return err
+}
+
+// end writes what is left, and with whole that nothing is missing.
+func (w *indexWriter) end(whole bool) error {
+	if w.failed == nil {
+		w.failed = w.flush()
+	}
+	if w.failed == nil && whole {
+		_, w.failed = w.st.Put(w.ctx, w.dir+endPiece, nil, "")
+	}
+	return w.failed
+}
+
+// An index is one that a former run has written.
+type index struct {
+	st     store.Store
+	pieces []string
+	// old are the objects of all there are, which the next one replaces.
+	old []store.Object
+}
+
+// findIndex finds the newest index below a prefix that is whole, else the
+// newest; one without pieces when there is none.
+func findIndex(ctx context.Context, st store.Store, prefix string) (*index, error) {
+	x := &index{st: st}
+	sets := map[string][]string{}
+	whole := map[string]bool{}
+	var stamps []string
+	for o, err := range st.List(ctx, prefix+"/"+indexDir) {
+		if err != nil {
+			return nil, err
+		}
+		stamp, piece, ok := strings.Cut(strings.TrimPrefix(o.Key, prefix+"/"+indexDir), "/")
+		if !ok {
+			continue
+		}
+		x.old = append(x.old, o)
+		if piece == endPiece {
+			whole[stamp] = true
+			continue
+		}
+		if sets[stamp] == nil {
+			stamps = append(stamps, stamp)
+		}
+		sets[stamp] = append(sets[stamp], o.Key)
+	}
+	slices.Sort(stamps)
+	for _, complete := range []bool{true, false} {
+		for _, s := range slices.Backward(stamps) {
+			if whole[s] == complete {
+				x.pieces = sets[s]
+				return x, nil
+			}
+		}
+	}
+	return x, nil
+}
+
+// errIndex says that an index cannot be read on.
+var errIndex = errors.New("the index of the last run is damaged")
+
+// records yields them in order. An error ends them; the rest of the files has
+// to be asked about one by one.
+func (x *index) records(ctx context.Context) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		last := ""
+		for _, key := range x.pieces {
+			b, err := x.piece(ctx, key)
+			if err != nil {
+				yield(record{}, err)
+				return
+			}
+			lines := bufio.NewScanner(bytes.NewReader(b))
+			lines.Buffer(nil, 64<<10)
+			for lines.Scan() {
+				var r record
+				if json.Unmarshal(lines.Bytes(), &r) != nil || r.Path <= last {
+					yield(record{}, errIndex)
+					return
+				}
+				if last = r.Path; !yield(r, nil) {
+					return
+				}
+			}
+			if lines.Err() != nil {
+				yield(record{}, errIndex)
+				return
+			}
+		}
+	}
+}
+
+func (x *index) piece(ctx context.Context, key string) ([]byte, error) {
+	r, _, err := x.st.Open(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, errIndex
+	}
+	b, err := io.ReadAll(io.LimitReader(z, maxPiece+1))
+	if err != nil || len(b) > maxPiece {
+		return nil, errIndex
+	}
+	return b, nil
+}

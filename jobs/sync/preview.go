@@ -1,0 +1,70 @@
+package dirsync
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"mayfly/internal/store"
+)
+
+// Preview writes what Run would do now: + a file that is new on the other side,
+// ~ one that is replaced there, - one that is deleted there, ! what cannot be
+// kept.
+func (j *job) Preview(ctx context.Context, out io.Writer) error {
+	root, err := j.open()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	over, ok := j.env.Store.(store.Overwriter)
+	if !ok {
+		return fmt.Errorf("the store %s cannot replace objects", j.env.Store.URL(""))
+	}
+	j.over = over
+	x, err := findIndex(ctx, j.env.Store, j.env.Prefix)
+	if err != nil {
+		return err
+	}
+	up := j.config.From != ""
+	var n struct{ same, made, replaced, gone, bad, files int }
+	line := func(count *int, mark, path string) {
+		*count++
+		fmt.Fprintf(out, "%s %q\n", mark, path)
+	}
+	for p, err := range j.pairs(ctx, root, x, func(error) {}) {
+		if err != nil {
+			return err
+		}
+		r := run{job: j, root: root}
+		switch {
+		case p.local != nil && p.local.problem != nil:
+			n.bad++
+			fmt.Fprintf(out, "! %q: %v\n", p.path, p.local.problem)
+		case p.local != nil && p.local.kind != "", !j.filter.takes(p.path):
+		case up && p.local == nil, !up && p.object == nil:
+			if j.config.Delete {
+				line(&n.gone, "-", p.path)
+			}
+		case p.local == nil || p.object == nil:
+			line(&n.made, "+", p.path)
+		case r.same(p):
+			n.same++
+		default:
+			differs, _, err := j.differs(ctx, root, p, nil)
+			if err != nil {
+				n.bad++
+				fmt.Fprintf(out, "! %q: %v\n", p.path, err)
+			} else if differs {
+				line(&n.replaced, "~", p.path)
+			} else {
+				n.same++
+			}
+		}
+	}
+	fmt.Fprintf(out, "%d new, %d replaced, %d deleted, %d unchanged, %d that cannot be kept\n", n.made, n.replaced, n.gone, n.same, n.bad)
+	if all := n.same + n.replaced + n.gone; n.gone > j.config.MaxDelete.of(all) {
+		fmt.Fprintf(out, "%d of %d are more than max_delete: %s allows: nothing would be deleted\n", n.gone, all, j.config.MaxDelete)
+	}
+	return nil
+}

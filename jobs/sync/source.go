@@ -1,0 +1,170 @@
+package dirsync
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+
+	"mayfly/internal/store"
+)
+
+var (
+	errChanged  = errors.New("it changed while it was read")
+	errVanished = errors.New("it is gone")
+	errSpecial  = errors.New("it is no file any more")
+)
+
+// A source is a file that is read, and found out about when somebody else
+// writes to it meanwhile.
+type source struct {
+	ctx    context.Context
+	f      *os.File
+	before fs.FileInfo
+	sum    hash.Hash // nil: nobody asks
+	read   func(n int64)
+}
+
+// openSource opens a file of the directory, which is what it is now: size and
+// time may be others than when it was listed.
+func openSource(ctx context.Context, root *os.Root, path string, read func(n int64)) (*source, error) {
+	f, err := root.OpenFile(path, os.O_RDONLY|openFlags, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errVanished
+	}
+	if err != nil {
+		// What has become a link that leads elsewhere cannot be opened, either.
+		if fi, lerr := root.Lstat(path); lerr == nil && !fi.Mode().IsRegular() {
+			return nil, errSpecial
+		}
+		return nil, plain(err)
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = errSpecial
+	}
+	if err != nil {
+		f.Close()
+		return nil, plain(err)
+	}
+	return &source{ctx: ctx, f: f, before: fi, read: read}, nil
+}
+
+// Read says errChanged in the place of io.EOF if what was read is not what the
+// file was or is.
+func (s *source) Read(b []byte) (int, error) {
+	if err := context.Cause(s.ctx); err != nil {
+		return 0, err
+	}
+	n, err := s.f.Read(b)
+	if s.sum != nil {
+		s.sum.Write(b[:n])
+	}
+	if n > 0 && s.read != nil {
+		s.read(int64(n))
+	}
+	switch {
+	case err == io.EOF:
+		if changed := s.check(); changed != nil {
+			err = changed
+		}
+	case err != nil:
+		err = plain(err)
+	}
+	return n, err
+}
+
+func (s *source) check() error {
+	now, err := s.f.Stat()
+	if err != nil {
+		return plain(err)
+	}
+	if now.Size() != s.before.Size() || !now.ModTime().Equal(s.before.ModTime()) || ctimeOf(now) != ctimeOf(s.before) {
+		return errChanged
+	}
+	return nil
+}
+
+func (s *source) Close() error { return s.f.Close() }
+
+// sumOf reads a file to its end and returns the sum in hex.
+func sumOf(ctx context.Context, root *os.Root, path string, h hash.Hash, read func(int64)) (string, fs.FileInfo, error) {
+	s, err := openSource(ctx, root, path, read)
+	if err != nil {
+		return "", nil, err
+	}
+	defer s.Close()
+	s.sum = h
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{s}); err != nil {
+		return "", nil, err
+	}
+	return hex.EncodeToString(h.Sum(nil)), s.before, nil
+}
+
+var md5Form = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// sameBytes reports whether a file has the bytes of an object of which no more
+// than the ETag is known: that of one written in one request is the MD5 of its
+// bytes, unless a key encrypts it.
+func sameBytes(ctx context.Context, root *os.Root, path string, o *store.Object, read func(int64)) (bool, error) {
+	if !md5Form.MatchString(string(o.ETag)) {
+		return false, nil
+	}
+	sum, _, err := sumOf(ctx, root, path, md5.New(), read)
+	return strings.EqualFold(sum, string(o.ETag)), err
+}
+
+// differs reports whether a file is another one than its object, and if not,
+// what the index is to say of it.
+func (j *job) differs(ctx context.Context, root *os.Root, p pair, read func(int64)) (bool, *record, error) {
+	fi, o := p.local.info, p.object
+	if o == nil || o.Size != fi.Size() {
+		return true, nil, nil
+	}
+	is := &record{Path: p.path, Size: fi.Size(), MTime: fi.ModTime().UnixNano(), Mode: modeOf(fi), ETag: o.ETag}
+	if p.known != nil {
+		if j.config.Compare != compareChecksum {
+			return p.known.MTime != is.MTime || p.known.Mode != is.Mode, p.known, nil
+		}
+		if p.known.SHA256 != "" {
+			sum, _, err := sumOf(ctx, root, p.path, sha256.New(), read)
+			is.SHA256 = sum
+			return sum != p.known.SHA256, is, err
+		}
+	}
+	if j.config.Compare != compareChecksum && p.known == nil {
+		now, meta, err := j.over.Meta(ctx, o.Key)
+		switch {
+		case errors.Is(err, store.ErrNotExist):
+			return true, nil, nil
+		case err != nil:
+			return false, nil, err
+		case now.ETag != o.ETag:
+			return true, nil, nil
+		}
+		if t, ok := timeIn(meta); ok {
+			m, ok := modeIn(meta)
+			return t != is.MTime || ok && m != is.Mode, is, nil
+		}
+	}
+	same, err := sameBytes(ctx, root, p.path, o, read)
+	return !same, is, err
+}
+
+// fixOf is what to do about a file that could not be kept.
+func fixOf(err error) string {
+	switch {
+	case errors.Is(err, errChanged):
+		return "sync it when nobody writes to it, or a snapshot or copy of it; the store keeps what it had"
+	case errors.Is(err, fs.ErrPermission):
+		return "let this user read it, or leave it out with exclude"
+	}
+	return ""
+}

@@ -14,6 +14,7 @@ import (
 
 	"mayfly/internal/archive"
 	"mayfly/internal/store"
+	dirsync "mayfly/jobs/sync"
 	"mayfly/runner"
 )
 
@@ -22,10 +23,11 @@ func newListCmd(a *app) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list [PREFIX[/OWNER[/NAME]]]",
-		Short: "Show the repositories in the store, or one's points in time",
+		Short: "Show what is in the store: repositories, their points in time, directories",
 		Long: `List shows which repositories the store has archives of, how far back they go,
 and how much room they take. Of a single repository it shows every point in time
-that can be restored; between two points nothing had changed.
+that can be restored; between two points nothing had changed. Of a directory that
+a sync job keeps, or a part of it, it shows the files.
 
 Only the store is asked: neither GitHub nor, with --store, any config is needed.
 
@@ -33,6 +35,7 @@ Exit codes: 0 listed, 1 the store cannot be read, holds nothing of that name, or
 something of it is damaged, 2 bad usage or config.`,
 		Example: `  mayfly list
   mayfly list github/octocat/hello-world
+  mayfly list documents/2026
   mayfly list --store s3://onlinebackupbucket --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,12 +71,30 @@ type lister struct {
 }
 
 func (l *lister) list(ctx context.Context, path string) error {
+	if path != "" {
+		if done, err := l.directory(ctx, path); done {
+			return err
+		}
+	}
+	var dirs []dirsync.Directory
+	if path == "" {
+		var err error
+		if dirs, err = dirsync.Directories(ctx, l.st); err != nil {
+			return err
+		}
+	}
 	all, err := archive.Repositories(ctx, l.st, path)
 	if err != nil {
 		return err
 	}
 	if len(all) == 1 && all[0].Path() == path {
 		return l.one(ctx, all[0])
+	}
+	if len(all) == 0 && len(dirs) > 0 {
+		if l.json {
+			return l.printJSON(listingJSON{l.st.URL(""), []repositoryJSON{}, dirs})
+		}
+		return l.directories(dirs)
 	}
 	if len(all) == 0 {
 		return nothingThere(ctx, l.st, path, l.flags)
@@ -83,9 +104,13 @@ func (l *lister) list(ctx context.Context, path string) error {
 		return context.Cause(ctx)
 	}
 	if l.json {
-		return l.printJSON(listingJSON{l.st.URL(""), repositoriesJSON(all)})
+		return l.printJSON(listingJSON{l.st.URL(""), repositoriesJSON(all), dirs})
 	}
-	return l.table(all)
+	if err := l.table(all); err != nil || len(dirs) == 0 {
+		return err
+	}
+	fmt.Fprintln(l.app.stdout)
+	return l.directories(dirs)
 }
 
 // date reads when the newest archive of each was made.
@@ -194,6 +219,8 @@ func (l *lister) printJSON(v any) error {
 type listingJSON struct {
 	Store        string           `json:"store"`
 	Repositories []repositoryJSON `json:"repositories"`
+	// Directories are those that sync jobs keep.
+	Directories []dirsync.Directory `json:"directories,omitempty"`
 }
 
 type repositoryJSON struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,11 +32,14 @@ func newRestoreCmd(a *app) *cobra.Command {
 	var o restoreOptions
 	c := &cobra.Command{
 		Use:   "restore PREFIX/OWNER/NAME [DIR]",
-		Short: "Get a repository back, as of now or of any earlier time",
+		Short: "Get a repository back, as of now or of any earlier time, or a directory",
 		Long: `Restore makes a repository of what the store has: a bare one with every branch,
 tag, note and other ref, or with --checkout one to work in. Every byte is held
 against its checksum and everything that the refs need is walked before DIR
 appears under its name. DIR must be new, or an empty folder, which is filled.
+
+Of a directory that a sync job keeps, restore PREFIX [DIR] brings all of it back,
+with times and permissions, and PREFIX/PATH a part of it or one file.
 
 With --all, a restore that was cut off goes on with the same command, and what
 failed is tried again; DIR holds .mayfly-restore.json for as long.
@@ -55,7 +59,9 @@ repositories were not restored, 4 interrupted.`,
   mayfly restore github/octocat/hello-world before --at 2026-10-31
   mayfly restore github/octocat/hello-world --checkout --store s3://onlinebackupbucket
   mayfly restore github/octocat/hello-world --push-to git@github.com:octocat/again.git
-  mayfly restore github/octocat everything --all`,
+  mayfly restore github/octocat everything --all
+  mayfly restore documents
+  mayfly restore documents/2026/plan.odt /tmp`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := notEmpty(cmd); err != nil {
@@ -115,19 +121,23 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 	if path = strings.TrimSuffix(path, "/"); !o.all {
 		path = strings.TrimSuffix(path, ".git")
 	}
-	var prefix, owner, name string
-	if !o.all {
-		if prefix, owner, name, err = splitPath(path); err != nil {
-			return bad(err)
-		}
-	} else if err := checkPath(path); err != nil {
-		return bad(err)
+	if err := checkPath(path); err != nil || path == "" {
+		return bad(cmp.Or(err, errors.New("write what to restore, as mayfly list shows it")))
 	}
 	if r.st, _, err = a.dataStore(ctx, o.store); err != nil {
 		return err
 	}
 	r.flags = a.storeFlags(o.store)
 	a.unbound()
+	if done, err := r.directory(ctx, path, dir); done {
+		return a.ofData(ctx, err)
+	}
+	var prefix, owner, name string
+	if !o.all {
+		if prefix, owner, name, err = splitPath(path); err != nil {
+			return bad(err)
+		}
+	}
 	if o.pushTo != "" { // before the long work
 		if err := rebuild.CheckTarget(ctx, r.git, o.pushTo); err != nil {
 			return asFailed(fmt.Errorf("restore %s: %w", path, err))

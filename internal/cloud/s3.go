@@ -32,6 +32,9 @@ func (c *Cloud) S3(o S3Options) (*s3.Client, error) {
 			so.HTTPClient = boundedClient(0)
 		}
 		so.Region = region
+		// A part is sent at once: to wait for "100 Continue" first costs a round
+		// trip for each, and is of use only where requests are turned down.
+		so.ContinueHeaderThresholdBytes = -1
 		so.BaseEndpoint = endpoint
 		so.UsePathStyle = endpoint != nil
 		if o.PathStyle != nil {

@@ -92,7 +92,7 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{job: j, rec: rec, root: root, index: x, cancel: cancel}
+	r := &run{job: j, rec: rec, root: root, index: x, cancel: cancel, large: make(chan struct{}, largeFiles)}
 	return r.all(ctx)
 }
 

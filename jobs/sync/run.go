@@ -26,6 +26,7 @@ type run struct {
 	root   *os.Root
 	index  *index
 	cancel context.CancelCauseFunc
+	large  chan struct{}
 
 	files    int // there, and taken
 	inStore  int // objects that the filter takes

@@ -12,6 +12,14 @@ import (
 	"mayfly/runner"
 )
 
+// large is from where on files go one after the other, two at a time: more do
+// not make it faster, since all of them share the same buffers, and so the
+// store puts one together while the next arrives.
+const (
+	large      = 64 << 20
+	largeFiles = 2
+)
+
 const (
 	tries      = 3
 	changeWait = 300 * time.Millisecond // for whoever writes to a file
@@ -58,6 +66,14 @@ func (r *run) upload(ctx context.Context, t *task) {
 func (r *run) uploadOnce(ctx context.Context, p pair, it *runner.Item) (changed bool, rec *record, doing string, err error) {
 	if differs, rec, err := r.differs(ctx, r.root, p, it.Read); err != nil || !differs {
 		return false, rec, "compare", err
+	}
+	if p.local.info.Size() > large {
+		select {
+		case r.large <- struct{}{}:
+			defer func() { <-r.large }()
+		case <-ctx.Done():
+			return false, nil, "read", context.Cause(ctx)
+		}
 	}
 	src, err := openSource(ctx, r.root, p.path, it.Read)
 	if err != nil {

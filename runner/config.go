@@ -18,6 +18,7 @@ type Config struct {
 	Instance InstanceSpec `yaml:"instance" doc:"what kind of instance does the work"`
 	Network  NetworkSpec  `yaml:"network" doc:"where the instance is; in the region's default VPC by default"`
 	Budget   float64      `yaml:"budget" doc:"warn when the account's bill for a month is about to pass so many US dollars" min:"0.01" max:"1000000" example:"5"`
+	KMSKeys  []KMSKey     `yaml:"kms_keys" doc:"ARNs of KMS keys of your own that the secrets are encrypted with" example:"[\"arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\"]"`
 	Group    string       `yaml:"group" doc:"name of an Auto Scaling group made by hand; follows from name by default"`
 	Keep     Duration     `yaml:"keep_on_failure" doc:"for debugging: how long an instance whose run failed stays for a look, until the deadline at most" example:"30m"`
 	Jobs     []JobSpec    `yaml:"jobs,required" doc:"what is done, in this order" example:"[{name: github, github: {owners: [octocat]}}]"`

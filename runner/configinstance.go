@@ -9,7 +9,7 @@ import (
 // InstanceSpec is what kind of instance does the work.
 type InstanceSpec struct {
 	Types               []string `yaml:"types" doc:"instance types, any of which will do; small ones by default" example:"[t4g.nano, t4g.micro]"`
-	MaxPrice            float64  `yaml:"max_price" doc:"the most to pay for an instance hour, in US dollars; the on-demand price by default" min:"0.0001" max:"1000" example:"0.02"`
+	MaxPrice            float64  `yaml:"max_price" doc:"the most to pay for an instance hour, in US dollars; the on-demand price by default" min:"0.001" max:"1000" example:"0.02"`
 	OnDemand            OnDemand `yaml:"on_demand" doc:"when to buy at the on-demand price, which is hardly ever out of capacity and never interrupted: always, or as a fallback when a spot instance cannot be launched; never by default" example:"fallback"`
 	Image               Image    `yaml:"image" doc:"what it boots: an AMI of your own, or resolve:ssm:/PARAMETER; the newest Amazon Linux 2023 by default" example:"ami-0123456789abcdef0"`
 	RootDevice          Device   `yaml:"root_device" doc:"name of the image's root device; /dev/xvda by default, which is Amazon Linux's and Debian's" example:"/dev/sda1"`
@@ -31,6 +31,10 @@ type NetworkSpec struct {
 	// subnet gives no addresses by itself.
 	PublicIP bool `yaml:"public_ip" doc:"give the instance a public address, where the subnets do not by themselves"`
 }
+
+// imageGiB is the size of the root volume of Amazon Linux 2023; a smaller one
+// cannot be made of its snapshot, so that no instance could be launched.
+const imageGiB = 8
 
 // OnDemand is when an instance is bought at the on-demand price; "" is never.
 type OnDemand string
@@ -127,6 +131,12 @@ func (v checker) instance() {
 	}
 	if in.RootDevice != "" && in.Image == "" {
 		v.doc.Add("instance.root_device", "there is no image that it could be of", "add image, or remove it")
+	}
+	if v.doc.Has("instance.disk") && in.Image == "" && in.Disk < imageGiB {
+		v.doc.Add("instance.disk", fmt.Sprintf("is smaller than Amazon Linux's own root volume, %d GiB", imageGiB), "write at least that, or leave it out")
+	}
+	if v.doc.Has("instance.disk") && in.Image == "" && in.Disk > 0 && in.Disk < imageGiB {
+		v.doc.Add("instance.disk", fmt.Sprintf("is smaller than Amazon Linux's own root volume, %d GiB", imageGiB), "write at least that, or leave it out")
 	}
 	if in.OnDemand == OnDemandAlways && in.MaxPrice > 0 {
 		v.doc.Add("instance.max_price", "is for spot instances, and on_demand is always", "remove one of the two, or write on_demand: fallback")

@@ -118,3 +118,21 @@ func (r *Region) UnmarshalText(b []byte) error {
 	*r = Region(b)
 	return nil
 }
+
+// A KMSKey is the ARN of a key of AWS KMS.
+type KMSKey string
+
+var keyForm = regexp.MustCompile(KMSKey("").Pattern())
+
+// Pattern is the form for the schema. An alias will not do: policies take keys.
+// https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
+func (KMSKey) Pattern() string { return `^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$` }
+
+// UnmarshalText checks the form.
+func (k *KMSKey) UnmarshalText(b []byte) error {
+	if !keyForm.Match(b) {
+		return errors.New("not the ARN of a key: write it like arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+	}
+	*k = KMSKey(b)
+	return nil
+}

@@ -104,15 +104,43 @@ func (b builder) schedule() {
 		"Description": "Whether the schedule is in force: true once mayfly and its config are in the store",
 	})
 	b.t.Conditions = object{armed: object{"Fn::Equals": list{ref(ParameterArmed), "true"}}}
-	action := func(name, recurrence string, desired int) {
-		properties := object{"AutoScalingGroupName": ref("Group"), "DesiredCapacity": desired, "Recurrence": recurrence}
-		if zone := b.Schedule.zone(); zone != "" {
-			properties["TimeZone"] = zone
+	for _, a := range b.Schedule.Actions() {
+		properties := object{"AutoScalingGroupName": ref("Group"), "DesiredCapacity": a.Desired, "Recurrence": a.Recurrence}
+		if a.Zone != "" {
+			properties["TimeZone"] = a.Zone
 		}
-		b.add(name, resource{Type: "AWS::AutoScaling::ScheduledAction", Condition: armed, Properties: properties})
+		r := resource{Type: "AWS::AutoScaling::ScheduledAction", Condition: armed, Properties: properties}
+		// Without it both would be made at once: Auto Scaling answers
+		// AlreadyExists to the second now and then, and a start could be there
+		// before its end. With it the end is made, and updated, before the
+		// start, and deleted after it: CloudFormation deletes in the opposite
+		// order, whether the whole stack goes, or a stack that is updated loses
+		// its schedule.
+		// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-dependson.html
+		if a.Resource == startAction {
+			r.DependsOn = []string{endAction}
+		}
+		b.add(a.Resource, r)
 	}
-	action(startAction, b.Schedule.Start, 1)
-	action(endAction, b.Schedule.End, 0)
+}
+
+// An Action is a scheduled action of a deployment's group.
+type Action struct {
+	Resource   string // its name in the template
+	Recurrence string // cron's five fields
+	Zone       string // IANA name; "" is UTC
+	Desired    int    // capacity
+}
+
+// Actions are those of a schedule, what ends runs first; none without a start.
+func (s Schedule) Actions() []Action {
+	if s.Start == "" {
+		return nil
+	}
+	return []Action{
+		{Resource: endAction, Recurrence: s.End, Zone: s.zone(), Desired: 0},
+		{Resource: startAction, Recurrence: s.Start, Zone: s.zone(), Desired: 1},
+	}
 }
 
 // zone is the schedule's, "" for UTC: that is AWS's default, and "UTC" is no

@@ -49,10 +49,10 @@ func (a *app) uploadOnce(ctx context.Context, st store.Store, key, sum string, o
 	defer r.Close()
 	got, err := sumAll(r)
 	if err != nil {
-		return fmt.Errorf("read back %s: %w", st.URL(key), err)
+		return fmt.Errorf("read back %s: %w: the same command tries again; if it fails again, delete that object first", st.URL(key), err)
 	}
 	if got != sum {
-		return fmt.Errorf("read back %s: it holds something else, with sha256 %s: delete it and try again", st.URL(key), got)
+		return fmt.Errorf("read back %s: it holds something else, with sha256 %s: delete it (aws s3 rm) and try again", st.URL(key), got)
 	}
 	if !a.quiet {
 		fmt.Fprintf(a.stderr, "%s %s\n", did, st.URL(key))

@@ -17,6 +17,7 @@ import (
 	"mayfly/internal/cloud"
 	"mayfly/internal/store"
 	"mayfly/runner"
+	"mayfly/stack"
 	"mayfly/stack/deploy"
 )
 
@@ -61,7 +62,6 @@ the way (nothing was changed), 4 interrupted (the same command goes on).`,
 func (o *deployOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.binaries, "binaries", "", "`DIR` with mayfly-linux-amd64 and mayfly-linux-arm64 (default dist, else beside this program, else this program alone)")
-	f.StringArrayVar(&o.kmsKeys, "kms-key", nil, "`ARN` of a key of your own that the secrets are encrypted with; may be repeated")
 }
 
 // interrupted gives an error that came of ctx's end the code 4.
@@ -82,8 +82,8 @@ func (a *app) deploy(ctx context.Context, o deployOptions, yes bool) error {
 		return err
 	}
 	a.printWhat(s, changes)
-	if len(changes) > 0 || s.now == nil {
-		if err := a.confirm(yes, "Do this?"); err != nil {
+	if len(changes) > 0 || s.now == nil || deploy.Unfinished(s.now.Status) || s.unarmed() {
+		if err := a.confirm(ctx, yes, "Do this?"); err != nil {
 			return err
 		}
 	}
@@ -103,6 +103,7 @@ func (a *app) deploy(ctx context.Context, o deployOptions, yes bool) error {
 	r, err := e.Deploy(ctx, deploy.Target{
 		Name: string(s.config.Name), Group: string(s.config.Name), Template: s.template,
 		Scheduled: s.options.Schedule.Start != "", NewBucket: s.newBucket,
+		Actions: s.options.Schedule.Actions(), Deadline: time.Duration(s.config.Schedule.Deadline),
 		Upload: func(ctx context.Context) error { return a.uploadAdmin(ctx, s.config, s.source, s.programs) },
 	})
 	if err != nil {
@@ -112,7 +113,7 @@ func (a *app) deploy(ctx context.Context, o deployOptions, yes bool) error {
 }
 
 func (a *app) engine(aws services) *deploy.Engine {
-	return &deploy.Engine{Stacks: aws.stacks, Groups: aws.groups, Say: a.say, Poll: a.poll}
+	return &deploy.Engine{Stacks: aws.stacks, Groups: aws.groups, Region: aws.Region(), Now: a.now, Say: a.say, Poll: a.poll}
 }
 
 // spotRole makes the role without which a spot instance cannot be launched
@@ -126,7 +127,7 @@ func (a *app) spotRole(ctx context.Context, s *survey) error {
 }
 
 // confirm asks. Where there is nobody to ask, --yes must be given.
-func (a *app) confirm(yes bool, question string) error {
+func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if yes {
 		return nil
 	}
@@ -135,11 +136,36 @@ func (a *app) confirm(yes bool, question string) error {
 		return usageError(errors.New("there is no terminal to ask on, and nothing was done: add --yes"))
 	}
 	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	line, _ := bufio.NewReader(in).ReadString('\n')
+	line, err := untilInterrupt(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
+	if ctx.Err() != nil {
+		fmt.Fprintln(a.stderr)
+		return fmt.Errorf("nothing was done: %w", err)
+	}
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
 		return usageError(errors.New("nothing was done"))
 	}
 	return nil
+}
+
+// untilInterrupt reads from a terminal, and stops waiting when ctx ends: the
+// read itself goes on, until the program has ended.
+func untilInterrupt[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := read()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
 }
 
 // afterDeploy sees to the mail, and says what comes next.
@@ -155,6 +181,12 @@ func (a *app) afterDeploy(ctx context.Context, s *survey, r deploy.Result) error
 	}
 	if err := a.mail(ctx, s); err != nil {
 		return err
+	}
+	if len(r.Ills) > 0 {
+		for _, ill := range r.Ills {
+			fmt.Fprintf(a.stdout, "PROBLEM: %s; if nobody wanted that: %s\n", ill.What, ill.Cure)
+		}
+		return &codeError{exitFailed, errors.New("it is deployed, and no run starts or ends as it should before that is cured")}
 	}
 	c := s.config
 	if starts := c.Schedule.Start.Next(a.now(), c.Schedule.Timezone.Location(), 1); len(starts) > 0 {
@@ -239,11 +271,19 @@ func (a *app) mailText(s *survey, subs deploy.Subscribers) string {
 	return b.String()
 }
 
+// unarmed says that the stack is there, and its schedule is not in force yet.
+func (s *survey) unarmed() bool {
+	return s.now != nil && s.options.Schedule.Start != "" && s.now.Parameters[stack.ParameterArmed] != "true"
+}
+
 // changes are what an update of the stack would do, worked out by
 // CloudFormation; none when there is no stack yet.
 func (s *survey) changes(ctx context.Context) ([]cloud.Change, error) {
 	if s.now == nil || deploy.InProgress(s.now.Status) || deploy.Unfinished(s.now.Status) {
 		return nil, nil
+	}
+	if err := deploy.Stuck(*s.now, s.region); err != nil {
+		return nil, usageError(err)
 	}
 	list, err := s.aws.stacks.Changes(ctx, s.input())
 	if err != nil {

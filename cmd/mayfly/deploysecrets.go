@@ -73,7 +73,7 @@ func (a *app) readSecrets(ctx context.Context, s *survey) ([]newSecret, error) {
 			continue
 		}
 		if n.from.IsZero() {
-			v, err := a.askSecret(n.ref)
+			v, err := a.askSecret(ctx, n.ref)
 			if err != nil {
 				missing = append(missing, err)
 				continue
@@ -99,14 +99,18 @@ func (a *app) readSecrets(ctx context.Context, s *survey) ([]newSecret, error) {
 }
 
 // askSecret asks on the terminal, without showing what is typed.
-func (a *app) askSecret(ref secret.Ref) (secret.Value, error) {
+func (a *app) askSecret(ctx context.Context, ref secret.Ref) (secret.Value, error) {
 	in, ok := a.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return secret.Value{}, fmt.Errorf("%s is not in Systems Manager: give it with --secret %s=env:VARIABLE, or =file:PATH", ref, ref)
 	}
 	fmt.Fprintf(a.stderr, "The value of %s (not shown): ", ref)
-	b, err := term.ReadPassword(int(in.Fd()))
+	state, stateErr := term.GetState(int(in.Fd()))
+	b, err := untilInterrupt(ctx, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
 	fmt.Fprintln(a.stderr)
+	if ctx.Err() != nil && stateErr == nil {
+		_ = term.Restore(int(in.Fd()), state) // it shows what is typed again
+	}
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("%s: read it from the terminal: %w", ref, err)
 	}

@@ -62,13 +62,14 @@ func (a *app) destroy(ctx context.Context, c *runner.Config, yes bool) error {
 		fmt.Fprintf(a.stdout, "There is no deployment %s in %s, account %s.\n", name, aws.Region(), who.Account)
 		return nil
 	}
+	fmt.Fprintf(a.stdout, "%s in %s, account %s (you are %s)\n\nGoes\n", name, aws.Region(), who.Account, who.ARN)
 	if err := a.printGoes(ctx, aws, c, s); err != nil {
 		return err
 	}
-	if err := a.confirm(yes, "Delete this?"); err != nil {
+	if err := a.confirm(ctx, yes, "Delete this?"); err != nil {
 		return err
 	}
-	if _, err := a.engine(aws).Destroy(ctx, name, name); err != nil {
+	if _, err := a.engine(aws).Destroy(ctx, name); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "%s is gone from %s. Its data is where it was.\n", name, aws.Region())
@@ -82,10 +83,11 @@ func (a *app) printGoes(ctx context.Context, aws services, c *runner.Config, s *
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "The deployment %s in %s:\n\nGoes\n", c.Name, aws.Region())
-	g, err := aws.groups.Describe(ctx, string(c.Name))
-	if err != nil && !errors.Is(err, cloud.ErrNotFound) {
-		return err
+	var g cloud.Group
+	if group := deploy.GroupOf(resources); group != "" {
+		if g, err = aws.groups.Describe(ctx, group); err != nil && !errors.Is(err, cloud.ErrNotFound) {
+			return err
+		}
 	}
 	for _, i := range g.Instances {
 		fmt.Fprintf(a.stdout, "  - the instance %s (%s), and the run on it is interrupted\n", i.ID, i.State)
@@ -96,7 +98,7 @@ func (a *app) printGoes(ctx context.Context, aws services, c *runner.Config, s *
 			fmt.Fprintf(a.stdout, "  - %s (%s)\n", r.Name, strings.TrimPrefix(r.Type, "AWS::"))
 		}
 	}
-	fmt.Fprintf(a.stdout, "Stays\n  the bucket %s; to delete it and every backup in it: aws s3 rb --force s3://%s (and its old versions, in the console: Empty)\n", bucket, bucket)
+	fmt.Fprintf(a.stdout, "Stays\n  the bucket %s; to delete it with every backup and every old version: Empty, and then Delete, in the console of S3\n", bucket)
 	if snapshots, err := aws.ec2.Snapshots(ctx, tagKey, string(c.Name)); err != nil {
 		return err
 	} else if len(snapshots) > 0 {

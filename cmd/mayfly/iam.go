@@ -18,7 +18,6 @@ import (
 type iamOptions struct {
 	policy, trust bool
 	account       string
-	kmsKeys       []string
 }
 
 func newIAMCmd(a *app) *cobra.Command {
@@ -57,14 +56,10 @@ Exit codes: 0 printed, 2 bad usage or config.`,
 	f.BoolVar(&o.policy, "policy", false, "print the role's policy only")
 	f.BoolVar(&o.trust, "trust", false, "print the trust policy only")
 	f.StringVar(&o.account, "account", "", "the AWS account's `NUMBER`")
-	f.StringArrayVar(&o.kmsKeys, "kms-key", nil, "`ARN` of a key of your own that the secrets are encrypted with; may be repeated")
 	return c
 }
 
-var (
-	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
-	kmsKeyForm  = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
-)
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 
 func (o iamOptions) check() error {
 	switch {
@@ -73,18 +68,13 @@ func (o iamOptions) check() error {
 	case o.account != "" && !accountForm.MatchString(o.account):
 		return fmt.Errorf("iam: account %q: write its 12 digits", o.account)
 	}
-	for _, k := range o.kmsKeys {
-		if !kmsKeyForm.MatchString(k) {
-			return fmt.Errorf("iam: --kms-key %q is not a key's ARN: write it like arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab (an alias cannot be granted on)", k)
-		}
-	}
 	return nil
 }
 
 // iam prints the documents.
 func (a *app) iam(ctx context.Context, c *runner.Config, o iamOptions) error {
 	at, notes := a.place(ctx, c, o)
-	policy, err := permissions(c, at, o.kmsKeys).JSON()
+	policy, err := permissions(c, at).JSON()
 	if err != nil {
 		return usageError(err)
 	}

@@ -10,9 +10,8 @@ import (
 
 // permissions is what the instances of c's deployment may do: what its jobs
 // need, what every run needs, and what the boot script and the ending need.
-// kmsKeys are keys of the user's own that the secrets are encrypted with. at
-// says where the deployment is.
-func permissions(c *runner.Config, at iam.Place, kmsKeys []string) *iam.Policy {
+// at says where the deployment is.
+func permissions(c *runner.Config, at iam.Place) *iam.Policy {
 	p := new(iam.Policy)
 	bucket, prefix := c.Store.Bucket()
 	if c.Store.Endpoint == "" { // else no AWS policy decides about it
@@ -49,8 +48,12 @@ func permissions(c *runner.Config, at iam.Place, kmsKeys []string) *iam.Policy {
 			keepers = append(keepers, scheme)
 		}
 	}
-	if len(kmsKeys) > 0 && len(keepers) > 0 {
-		p.Add(at, iam.Decrypt(kmsKeys, keepers...))
+	if len(c.KMSKeys) > 0 && len(keepers) > 0 {
+		var keys []string
+		for _, k := range c.KMSKeys {
+			keys = append(keys, string(k))
+		}
+		p.Add(at, iam.Decrypt(keys, keepers...))
 	}
 	switch {
 	case c.Notify.Topic != "":

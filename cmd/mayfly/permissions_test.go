@@ -252,7 +252,7 @@ func (d *deployed) judge(config string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := permissions(parsed, iam.Place{Region: awstest.Region, Account: awstest.Account}, nil).JSON()
+	doc, err := permissions(parsed, iam.Place{Region: awstest.Region, Account: awstest.Account}).JSON()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,11 +57,6 @@ func (a *app) plan(ctx context.Context, o deployOptions, template bool) error {
 		return err
 	}
 	a.printWhat(s, changes)
-	for _, n := range s.secrets {
-		if n.ref.Scheme == "ssm" && !n.there {
-			fmt.Fprintf(a.stdout, "The secret %s is not there yet: deploy asks for it.\n", n.ref)
-		}
-	}
 	if err := a.printPolicy(s); err != nil {
 		return err
 	}
@@ -108,6 +103,14 @@ func (a *app) printWhat(s *survey, changes []cloud.Change) {
 		fmt.Fprintf(w, "The bucket %s is there already and stays as it is.\n", bucket)
 	}
 	w.Flush()
+	if s.unarmed() && !deploy.Unfinished(s.now.Status) {
+		fmt.Fprintf(a.stdout, "The schedule is not in force: an earlier deploy was cut off, and this goes on with it.\n")
+	}
+	for _, n := range s.secrets {
+		if n.ref.Scheme == "ssm" && !n.there && n.from.IsZero() {
+			fmt.Fprintf(a.stdout, "The secret %s is not there yet: deploy asks for it, or takes it with --secret.\n", n.ref)
+		}
+	}
 	for _, n := range s.notes {
 		fmt.Fprintf(a.stdout, "Note: %s.\n", n)
 	}
@@ -161,7 +164,7 @@ func (s *survey) words(r cloud.Resource) string {
 		}
 		return "only " + strings.Join(ports, "; ") + " comes in"
 	case "Role":
-		return "what an instance may do, see below"
+		return "what an instance may do; mayfly plan says it in words"
 	case "MissedRuns":
 		return "looks after each deadline whether there was a run, and mails if not"
 	case "Fallback":

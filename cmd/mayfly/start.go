@@ -74,7 +74,7 @@ func (a *app) start(ctx context.Context, c *runner.Config, src []byte, detach bo
 	if err := a.beside(ctx, f, c, detach); err != nil {
 		return err
 	}
-	err = a.engine(aws).Start(ctx, f.group, aws.Region(), f.end)
+	err = a.engine(aws).Start(ctx, f.group, f.end)
 	if ill := (*deploy.IllError)(nil); errors.As(err, &ill) {
 		return usageError(err)
 	}

@@ -10,12 +10,12 @@ import (
 	"mayfly/internal/cloud"
 	"mayfly/runner"
 	"mayfly/stack"
+	"mayfly/stack/deploy"
 )
 
 // A deployOptions is what plan and deploy are asked for.
 type deployOptions struct {
 	binaries string
-	kmsKeys  []string
 	given    []string // --secret NAME=REFERENCE
 }
 
@@ -87,13 +87,19 @@ func (a *app) survey(ctx context.Context, o deployOptions) (*survey, error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, usageError(err)
 	}
+	// What is about to go is no part of what is to be.
+	if now, err := deploy.Mine(ctx, s.aws.stacks, string(c.Name)); err == nil && now != nil && now.Status == "DELETE_IN_PROGRESS" {
+		if _, err := a.engine(s.aws).Rest(ctx, string(c.Name)); err != nil {
+			return nil, asFailed(err)
+		}
+	}
 	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookNetwork, s.lookSecrets} {
 		if err := look(ctx); err != nil {
 			return nil, asFailed(errors.New(s.world.redactor.Redact(err.Error())))
 		}
 	}
 	if len(s.problems) == 0 {
-		s.make(a, o)
+		s.make(a)
 	}
 	if len(s.problems) > 0 {
 		return nil, usageError(fmt.Errorf("this cannot be deployed, and nothing was:\n%w", indented(s.problems)))
@@ -124,9 +130,6 @@ func (s *survey) offline(a *app, o deployOptions) error {
 		return fmt.Errorf("group: %s would be a group made by hand, and deploy makes one named %s: remove group from the config", c.Group, c.Name)
 	}
 	if err := scheduleError(c, a.now()); err != nil {
-		return err
-	}
-	if err := (iamOptions{kmsKeys: o.kmsKeys}).check(); err != nil {
 		return err
 	}
 	var err error

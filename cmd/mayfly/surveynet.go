@@ -34,17 +34,27 @@ func (s *survey) lookTypes(ctx context.Context) error {
 		have[p.arch] = true
 	}
 	var kept []cloud.InstanceType
+	var without []string
 	for _, t := range s.types {
 		arch := archOf(t, have)
 		switch {
+		case arch != "" && !t.Spot && s.config.Instance.OnDemand != runner.OnDemandAlways:
+			s.problem("instance.types: %s cannot be bought on the spot market: name others, or on_demand: always", t.Name)
 		case arch != "":
 			kept = append(kept, t)
 			s.options.Instance.Types = append(s.options.Instance.Types, stack.Type{Name: t.Name, Arch: stackArch(arch)})
+		case len(named) > 0 && len(t.Architectures) == 0:
+			s.problem("instance.types: %s is for an architecture that mayfly is not made for: name another", t.Name)
+		case len(named) == 0:
+			without = append(without, t.Name)
 		case len(named) > 0:
 			s.problem("instance.types: %s is for %s, and there is no mayfly for it: make dist, and name its directory with --binaries", t.Name, strings.Join(t.Architectures, " or "))
 		}
 	}
 	s.types = kept
+	if len(without) > 0 {
+		s.notes = append(s.notes, strings.Join(without, ", ")+" left out: there is no mayfly for their architecture here; make dist, or --binaries DIR")
+	}
 	if len(kept) == 0 && len(named) == 0 {
 		s.problem("instance.types: none of %s is offered in %s: name some in the config", strings.Join(runner.DefaultTypes(), ", "), s.region)
 	}

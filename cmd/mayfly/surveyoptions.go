@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,17 +14,21 @@ import (
 )
 
 // make makes options, user data and template.
-func (s *survey) make(a *app, o deployOptions) {
+func (s *survey) make(a *app) {
 	c := s.config
 	bucket, prefix := c.Store.Bucket()
 	at := iam.Place{Partition: s.caller.Partition, Region: s.region, Account: s.caller.Account}
-	policy, err := permissions(c, at, o.kmsKeys).JSON()
+	policy, err := permissions(c, at).JSON()
 	if err != nil {
 		s.problems = append(s.problems, err)
 		return
 	}
 	v := a.userdataValues(c, s.source, s.programs, userdataOptions{})
 	v.Region = s.region
+	delete(v.Environment, "AWS_EC2_METADATA_SERVICE_ENDPOINT") // this machine's: an instance has its own
+	for _, name := range slices.Sorted(maps.Keys(v.Environment)) {
+		s.notes = append(s.notes, fmt.Sprintf("from the environment, instances get %s=%s", name, v.Environment[name]))
+	}
 	if s.userData, err = userdata.Render(v); err != nil {
 		s.problems = append(s.problems, err)
 		return

@@ -37,6 +37,10 @@ func (s *survey) lookStack(ctx context.Context) error {
 			return err
 		}
 	}
+	if own := s.resource("AWS::SNS::Topic"); own != "" && own == string(s.config.Notify.Topic) {
+		s.problem("notify.topic: %s is the topic that deploy made, and with topic in the place of email it would be deleted: keep notify.email", own)
+		return nil
+	}
 	if s.config.Notify.Topic != "" {
 		return s.lookTopic(ctx)
 	}
@@ -90,6 +94,8 @@ func (s *survey) lookBucket(ctx context.Context) error {
 	s.bucketIsIn = s.resource("AWS::S3::Bucket") == bucket
 	found, err := s.aws.Buckets().Look(ctx, bucket, s.caller.Account)
 	switch {
+	case errors.Is(err, cloud.ErrNotFound) && s.bucketIsIn:
+		s.problem("store: the bucket %s, which this deployment made, has been deleted, and CloudFormation does not make it again: mayfly destroy, and then mayfly deploy, which makes a new one", bucket)
 	case errors.Is(err, cloud.ErrNotFound):
 		s.newBucket = true
 		if r := string(c.Store.Region); r != "" && r != s.region {

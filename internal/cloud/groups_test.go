@@ -118,8 +118,8 @@ func TestGroupSchedule(t *testing.T) {
 		reply{body: "<ScheduledUpdateGroupActions>" + action("max", "<MaxSize>1</MaxSize><MinSize>0</MinSize>") + "</ScheduledUpdateGroupActions>"})
 	got, err := groups.Schedule(t.Context(), "g")
 	same(t, got, []cloud.ScheduledAction{
-		{Name: "start", Recurrence: "0 17 * * 5", Zone: "Europe/Berlin", At: time.Date(2026, 11, 20, 16, 0, 0, 0, time.UTC), Desired: 1, Min: -1},
-		{Name: "max", Desired: -1, Min: 0},
+		{Name: "start", Recurrence: "0 17 * * 5", Zone: "Europe/Berlin", At: time.Date(2026, 11, 20, 16, 0, 0, 0, time.UTC), Desired: 1, Min: -1, Max: -1},
+		{Name: "max", Desired: -1, Min: 0, Max: 1},
 	}, err)
 
 	s.on("PutScheduledUpdateGroupAction", reply{})
@@ -133,6 +133,28 @@ func TestGroupSchedule(t *testing.T) {
 	}
 	s.on("PutScheduledUpdateGroupAction", fails("ValidationError", "Given start time is in the past"))
 	saysAll(t, groups.ScheduleOnce(t.Context(), "g", "end", at, 0), "group g: not accepted", "in the past")
+}
+
+// What the action was before has no part in what it is: a request would leave
+// alone what it does not name.
+func TestGroupScheduleAgain(t *testing.T) {
+	t.Parallel()
+	s, c := newStub(t)
+	s.on("DeleteScheduledAction", reply{})
+	s.on("PutScheduledUpdateGroupAction", reply{})
+	again := cloud.ScheduledAction{Name: "start", Recurrence: "0 17 * * FRI", Zone: "Europe/Berlin", Desired: 1}
+	if err := must(c.Groups()).ScheduleAgain(t.Context(), "g", again); err != nil {
+		t.Fatal(err)
+	}
+	if f := s.last("DeleteScheduledAction").form; f.Get("ScheduledActionName") != "start" {
+		t.Errorf("deleted %v", f)
+	}
+	f := s.last("PutScheduledUpdateGroupAction").form
+	if f.Get("Recurrence") != "0 17 * * FRI" || f.Get("TimeZone") != "Europe/Berlin" || f.Get("DesiredCapacity") != "1" || f.Has("StartTime") || f.Has("MinSize") {
+		t.Errorf("asked for %v", f)
+	}
+	s.on("DeleteScheduledAction", reply{status: 403, code: "AccessDenied", said: "no"})
+	saysAll(t, must(c.Groups()).ScheduleAgain(t.Context(), "g", again), "grant autoscaling:DeleteScheduledAction on group g")
 }
 
 func TestGroupDeleteScheduled(t *testing.T) {

@@ -16,8 +16,9 @@ type ScheduledAction struct {
 	Recurrence string    // cron's five fields; "" for once
 	Zone       string    // IANA name; "" is UTC
 	At         time.Time // the next time, where AWS says it; zero: see Recurrence
+	Until      time.Time // when it comes for the last time; zero: it goes on
 	Desired    int       // -1: it leaves the desired capacity alone
-	Min        int       // -1: it leaves the minimum size alone
+	Min, Max   int       // -1: it leaves the size alone
 }
 
 // Schedule lists a group's scheduled actions. ErrNotFound: there is no such
@@ -35,7 +36,8 @@ func (g Groups) Schedule(ctx context.Context, group string) ([]ScheduledAction, 
 		for _, a := range page.ScheduledUpdateGroupActions {
 			found := ScheduledAction{
 				Name: aws.ToString(a.ScheduledActionName), Recurrence: aws.ToString(a.Recurrence), Zone: aws.ToString(a.TimeZone),
-				At: aws.ToTime(a.StartTime), Desired: sizeOr(a.DesiredCapacity, -1), Min: sizeOr(a.MinSize, -1),
+				At: aws.ToTime(a.StartTime), Until: aws.ToTime(a.EndTime),
+				Desired: sizeOr(a.DesiredCapacity, -1), Min: sizeOr(a.MinSize, -1), Max: sizeOr(a.MaxSize, -1),
 			}
 			list = append(list, found)
 		}
@@ -55,6 +57,25 @@ func (g Groups) ScheduleOnce(ctx context.Context, group, name string, at time.Ti
 		AutoScalingGroupName: &group, ScheduledActionName: &name, StartTime: aws.Time(at.UTC().Truncate(time.Second)),
 		DesiredCapacity: aws.Int32(int32(desired)),
 	})
+	return explainSetup(err, "autoscaling:PutScheduledUpdateGroupAction", "group "+group)
+}
+
+// ScheduleAgain makes an action that sets the desired capacity again and again:
+// its Name, Recurrence, Zone and Desired. One of that name is taken away first,
+// for what a request leaves out would stay as it was.
+func (g Groups) ScheduleAgain(ctx context.Context, group string, a ScheduledAction) error {
+	if err := g.DeleteScheduled(ctx, group, a.Name); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	defer cancel()
+	in := &autoscaling.PutScheduledUpdateGroupActionInput{
+		AutoScalingGroupName: &group, ScheduledActionName: &a.Name, Recurrence: &a.Recurrence, DesiredCapacity: aws.Int32(int32(a.Desired)),
+	}
+	if a.Zone != "" {
+		in.TimeZone = &a.Zone
+	}
+	_, err := g.client.PutScheduledUpdateGroupAction(ctx, in)
 	return explainSetup(err, "autoscaling:PutScheduledUpdateGroupAction", "group "+group)
 }
 

@@ -17,6 +17,7 @@ import (
 // Stacks are what is used of CloudFormation; cloud.Stacks is the real one.
 type Stacks interface {
 	Describe(ctx context.Context, stack string) (cloud.Stack, error)
+	Resources(ctx context.Context, stack string) ([]cloud.Resource, error)
 	Events(ctx context.Context, stack string, stop func(cloud.StackEvent) bool) ([]cloud.StackEvent, error)
 	Create(ctx context.Context, in cloud.StackInput) (id string, err error)
 	Update(ctx context.Context, in cloud.StackInput) (changed bool, err error)
@@ -28,7 +29,9 @@ type Groups interface {
 	Describe(ctx context.Context, group string) (cloud.Group, error)
 	Suspend(ctx context.Context, group string, processes ...string) error
 	SetDesired(ctx context.Context, group string, n int) error
+	Schedule(ctx context.Context, group string) ([]cloud.ScheduledAction, error)
 	ScheduleOnce(ctx context.Context, group, name string, at time.Time, desired int) error
+	ScheduleAgain(ctx context.Context, group string, a cloud.ScheduledAction) error
 	DeleteScheduled(ctx context.Context, group, name string) error
 	Activities(ctx context.Context, group string) ([]cloud.Activity, error)
 }
@@ -42,6 +45,9 @@ var (
 type Engine struct {
 	Stacks Stacks
 	Groups Groups
+	Region string // for the commands in what is said
+	// Now is the time; nil is time.Now.
+	Now func() time.Time
 	// Say is told what is happening, a line at a time, without a line break.
 	Say func(format string, a ...any)
 	// Poll is the pause between two looks at something that takes a while; 0
@@ -56,6 +62,11 @@ type Target struct {
 	Template []byte
 	// Scheduled says that the template has the parameter stack.ParameterArmed.
 	Scheduled bool
+	// Actions are the scheduled actions that the template makes, as
+	// stack.Schedule has them.
+	Actions []stack.Action
+	// Deadline is how long a run takes at most.
+	Deadline time.Duration
 	// NewBucket says that the template makes a bucket which is not there yet:
 	// then nothing can be uploaded before.
 	NewBucket bool
@@ -68,6 +79,9 @@ type Target struct {
 // A Result is what came of it.
 type Result struct {
 	Created, Changed bool
+	// Ills are what of the group keeps runs from happening. Nothing of it is
+	// cured without being asked: somebody may have wanted a pause.
+	Ills []Ill
 	// Outputs are the stack's.
 	Outputs map[string]string
 }
@@ -98,6 +112,9 @@ func (e *Engine) Deploy(ctx context.Context, t Target) (Result, error) {
 		}
 		r.Created, r.Changed = true, true
 	case t.NewBucket:
+		if err := e.keepEnd(ctx, t, false); err != nil {
+			return r, err
+		}
 		if r.Changed, err = e.update(ctx, *now, t.input(false)); err != nil {
 			return r, err
 		}
@@ -110,26 +127,45 @@ func (e *Engine) Deploy(ctx context.Context, t Target) (Result, error) {
 		return r, err
 	}
 	if !r.Created || t.Scheduled {
-		if now == nil {
-			e.Say("Putting the schedule in force:")
-		}
-		d, err := e.Stacks.Describe(ctx, t.Name)
-		if err != nil {
-			return r, err
-		}
-		changed, err := e.update(ctx, d, t.input(true))
-		if err != nil {
-			return r, err
-		}
+		changed, err := e.arm(ctx, t, now == nil)
 		r.Changed = r.Changed || changed
+		if err != nil {
+			return r, err
+		}
 	}
 	// An update may have made a new group, or somebody may have resumed them.
-	if err := e.Calm(ctx, t.Group); err != nil {
+	g, err := e.calm(ctx, t.Group)
+	if err != nil {
 		return r, err
 	}
 	d, err := e.Stacks.Describe(ctx, t.Name)
-	r.Outputs = d.Outputs
+	if err != nil {
+		return r, err
+	}
+	repaired, err := e.repair(ctx, t, d.ID, false)
+	r.Changed, r.Ills, r.Outputs = r.Changed || repaired, Ills(g, e.Region), d.Outputs
 	return r, err
+}
+
+// arm brings the stack up to date, with the schedule in force. A run at work
+// keeps its end.
+func (e *Engine) arm(ctx context.Context, t Target, created bool) (changed bool, err error) {
+	d, err := e.Stacks.Describe(ctx, t.Name)
+	if err != nil {
+		return false, err
+	}
+	if created {
+		e.Say("Putting the schedule in force:")
+	} else {
+		if err := e.keepEnd(ctx, t, true); err != nil {
+			return false, err
+		}
+		if changed, err = e.repair(ctx, t, d.ID, true); err != nil {
+			return changed, err
+		}
+	}
+	updated, err := e.update(ctx, d, t.input(true))
+	return changed || updated, err
 }
 
 func (t Target) input(arm bool) cloud.StackInput {
@@ -183,24 +219,33 @@ func (e *Engine) update(ctx context.Context, now cloud.Stack, in cloud.StackInpu
 // Calm sees to it that the group's processes are suspended that would launch a
 // second instance.
 func (e *Engine) Calm(ctx context.Context, group string) error {
+	_, err := e.calm(ctx, group)
+	return err
+}
+
+// calm is Calm that returns the group as it then is.
+func (e *Engine) calm(ctx context.Context, group string) (cloud.Group, error) {
 	g, err := e.Groups.Describe(ctx, group)
+	if errors.Is(err, cloud.ErrNotFound) {
+		return g, fmt.Errorf("%w: the group %s is gone, and CloudFormation does not make again what somebody has deleted: mayfly destroy, which keeps the data, and then mayfly deploy", err, group)
+	}
 	if err != nil {
-		return err
+		return g, err
 	}
 	missing := Unsuspended(g)
 	if len(missing) == 0 {
-		return nil
+		return g, nil
 	}
 	if err := e.Groups.Suspend(ctx, group, missing...); err != nil {
-		return err
+		return g, err
 	}
 	if g, err = e.Groups.Describe(ctx, group); err != nil {
-		return err
+		return g, err
 	}
 	if missing := Unsuspended(g); len(missing) > 0 {
-		return fmt.Errorf("suspend %v of the group %s: it was asked for, and they are not suspended: an instance that ends itself would be replaced: try again", missing, group)
+		return g, fmt.Errorf("suspend %v of the group %s: it was asked for, and they are not suspended: an instance that ends itself would be replaced: try again", missing, group)
 	}
-	return nil
+	return g, nil
 }
 
 // Unsuspended are the processes that a group has and must not have.

@@ -123,7 +123,7 @@ func TestDeployFromEveryState(t *testing.T) {
 	a := newAccount(t)
 	a.stack = &cloud.Stack{ID: "id", Name: "d", Status: "UPDATE_ROLLBACK_FAILED", Reason: "no luck", Tags: map[string]string{stack.TagKey: "d"}}
 	_, err := a.engine().Deploy(t.Context(), a.target("one"))
-	if err == nil || !strings.Contains(err.Error(), "no luck") || !strings.Contains(err.Error(), "aws cloudformation continue-update-rollback --stack-name d") {
+	if err == nil || !strings.Contains(err.Error(), "no luck") || !strings.Contains(err.Error(), "aws cloudformation continue-update-rollback --region eu-west-1 --stack-name d") {
 		t.Errorf("error %v", err)
 	}
 	for _, tags := range []map[string]string{nil, {stack.TagKey: "other"}} {
@@ -131,7 +131,7 @@ func TestDeployFromEveryState(t *testing.T) {
 		if _, err := a.engine().Deploy(t.Context(), a.target("one")); !errors.Is(err, deploy.ErrForeign) {
 			t.Errorf("tags %v: %v", tags, err)
 		}
-		if _, err := a.engine().Destroy(t.Context(), "d", "d"); !errors.Is(err, deploy.ErrForeign) {
+		if _, err := a.engine().Destroy(t.Context(), "d"); !errors.Is(err, deploy.ErrForeign) {
 			t.Errorf("tags %v: %v", tags, err)
 		}
 	}
@@ -162,7 +162,7 @@ func TestStart(t *testing.T) {
 	for cut := 1; ; cut++ {
 		a := newAccount(t)
 		a.group, a.cut = &cloud.Group{Name: "d", Max: 1}, cut
-		err := a.engine().Start(t.Context(), "d", "eu-west-1", end)
+		err := a.engine().Start(t.Context(), "d", end)
 		if err != nil {
 			continue // that an instance is asked for last, the account checks
 		}
@@ -191,7 +191,7 @@ func TestStartInAnIllGroup(t *testing.T) {
 		a := newAccount(t)
 		g.Name = "d"
 		a.group = &g
-		err := a.engine().Start(t.Context(), "d", "eu-west-1", time.Now())
+		err := a.engine().Start(t.Context(), "d", time.Now())
 		if ill := (*deploy.IllError)(nil); !errors.As(err, &ill) || len(ill.Ills) != 1 || !strings.Contains(strings.Replace(err.Error(), "the group is", "it is", 1), want) {
 			t.Errorf("%s: %v", want, err)
 		}
@@ -238,11 +238,11 @@ func TestDestroy(t *testing.T) {
 		}
 		a.group.Desired, a.group.Instances = 1, []cloud.GroupInstance{{ID: "i-1", State: "InService"}}
 		a.calls, a.cut = 0, cut
-		found, err := a.engine().Destroy(t.Context(), "d", "d")
+		found, err := a.engine().Destroy(t.Context(), "d")
 		whole := err == nil
 		if !whole {
 			a.cut = 0
-			if _, err := a.engine().Destroy(t.Context(), "d", "d"); err != nil {
+			if _, err := a.engine().Destroy(t.Context(), "d"); err != nil {
 				t.Fatalf("after a cut at %d: %v", cut, err)
 			}
 		} else if !found {
@@ -252,11 +252,94 @@ func TestDestroy(t *testing.T) {
 			t.Errorf("after a cut at %d: stack %+v, group %+v", cut, a.stack, a.group)
 		}
 		a.cut = 0
-		if found, err := a.engine().Destroy(t.Context(), "d", "d"); found || err != nil {
+		if found, err := a.engine().Destroy(t.Context(), "d"); found || err != nil {
 			t.Errorf("again: %v, %v", found, err)
 		}
 		if whole && cut > 0 {
 			break
 		}
+	}
+}
+
+// A run at work keeps its end when the action is changed that would have ended
+// it; one that was started by hand has its own.
+func TestDeployDuringARun(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		template string
+		before   []string // once-only actions
+		want     string
+	}{
+		{"another end", "two", nil, "mayfly-start-end 2026-11-27T19:45:00Z 0"},
+		{"the same end", "one", nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+				t.Fatal(err)
+			}
+			a.group.Desired, a.group.Instances = 1, []cloud.GroupInstance{{ID: "i-1", State: "InService"}}
+			if _, err := a.engine().Deploy(t.Context(), a.target(tt.template)); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(a.actions, "; "); got != tt.want {
+				t.Errorf("actions %q, want %q; said %q", got, tt.want, a.said)
+			}
+		})
+	}
+}
+
+// What somebody has taken away or changed comes back; what keeps runs from
+// happening is told, and left.
+func TestDeployRepairs(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(a.schedule)
+	a.schedule[0].Recurrence = "0 0 * * *"
+	a.schedule = a.schedule[:1]
+	a.group.Suspended = append(a.group.Suspended, "Launch")
+	r, err := a.engine().Deploy(t.Context(), a.target("one"))
+	if err != nil || !r.Changed || len(r.Ills) != 1 || !strings.Contains(r.Ills[0].Cure, "resume-processes --region eu-west-1") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	byName := func(x, y cloud.ScheduledAction) int { return strings.Compare(x.Name, y.Name) }
+	slices.SortFunc(a.schedule, byName)
+	slices.SortFunc(want, byName)
+	if !slices.Equal(a.schedule, want) {
+		t.Errorf("the schedule is %+v, want %+v", a.schedule, want)
+	}
+	if r, err = a.engine().Deploy(t.Context(), a.target("one")); err != nil || r.Changed {
+		t.Errorf("again: %+v, %v", r, err)
+	}
+	a.group = nil
+	if _, err := a.engine().Deploy(t.Context(), a.target("one")); err == nil || !strings.Contains(err.Error(), "mayfly destroy, which keeps the data, and then mayfly deploy") {
+		t.Errorf("without its group: %v", err)
+	}
+}
+
+// A group that the stack did not make stays as it is.
+func TestDestroyLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+		t.Fatal(err)
+	}
+	a.handmade = true
+	a.group.Desired = 1
+	if _, err := a.engine().Destroy(t.Context(), "d"); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range a.said {
+		if strings.Contains(s, "instance") {
+			t.Errorf("it said %q", s)
+		}
+	}
+	if a.emptied {
+		t.Error("somebody else's group was emptied")
 	}
 }

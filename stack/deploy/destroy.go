@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mayfly/internal/cloud"
@@ -15,20 +16,39 @@ const emptyTime = 15 * time.Minute
 
 // Destroy ends what is running and deletes the deployment's stack. What the
 // template says to keep stays. found is false when there is no stack.
-func (e *Engine) Destroy(ctx context.Context, name, group string) (found bool, err error) {
-	d, err := e.rest(ctx, name)
+func (e *Engine) Destroy(ctx context.Context, name string) (found bool, err error) {
+	d, err := e.Rest(ctx, name)
 	if err != nil || d == nil {
 		return false, err
 	}
-	if err := e.empty(ctx, group); err != nil {
+	resources, err := e.Stacks.Resources(ctx, d.ID)
+	if err != nil && !errors.Is(err, cloud.ErrNotFound) {
 		return true, err
+	}
+	if group := GroupOf(resources); group != "" {
+		if err := e.empty(ctx, group); err != nil {
+			return true, err
+		}
 	}
 	e.Say("Deleting the stack %s:", name)
 	return true, e.remove(ctx, d.ID)
 }
 
-// rest waits until nothing is at work on the stack.
-func (e *Engine) rest(ctx context.Context, name string) (*cloud.Stack, error) {
+// GroupOf is the name of the group among a stack's resources, "" when it has
+// none. A group of the deployment's name is not the stack's for that: one that
+// the stack could not make, because there was another, is not its either.
+func GroupOf(resources []cloud.Resource) string {
+	for _, r := range resources {
+		if r.Type == "AWS::AutoScaling::AutoScalingGroup" && r.Status != "CREATE_FAILED" && !strings.HasPrefix(r.Status, "DELETE_COMPLETE") {
+			return r.ID
+		}
+	}
+	return ""
+}
+
+// Rest waits until nothing is at work on the deployment's stack, and returns
+// it; nil when there is none, or it was being deleted.
+func (e *Engine) Rest(ctx context.Context, name string) (*cloud.Stack, error) {
 	for range rounds {
 		d, err := Mine(ctx, e.Stacks, name)
 		if err != nil || d == nil || !InProgress(d.Status) || Unfinished(d.Status) {

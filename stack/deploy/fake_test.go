@@ -31,9 +31,13 @@ type account struct {
 	gone   map[string]cloud.Stack // deleted, by id
 
 	group    *cloud.Group
+	handmade bool // the group is none of the stack's
+	emptied  bool
 	uploaded map[string]bool // templates for which the store is ready
 	actions  []string        // once-only scheduled actions
-	failing  string          // the status that the next operation ends with
+	schedule []cloud.ScheduledAction
+	now      time.Time
+	failing  string // the status that the next operation ends with
 
 	calls int
 	cut   int // from which call on nothing works; 0: never
@@ -46,12 +50,12 @@ var (
 )
 
 func newAccount(t *testing.T) *account {
-	return &account{t: t, uploaded: map[string]bool{}, gone: map[string]cloud.Stack{}}
+	return &account{t: t, now: time.Date(2026, 11, 27, 17, 30, 0, 0, time.UTC), uploaded: map[string]bool{}, gone: map[string]cloud.Stack{}}
 }
 
 func (a *account) engine() *deploy.Engine {
 	return &deploy.Engine{
-		Stacks: a, Groups: groups{a}, Poll: time.Nanosecond,
+		Stacks: a, Groups: groups{a}, Region: "eu-west-1", Poll: time.Nanosecond, Now: func() time.Time { return a.now },
 		Say: func(format string, args ...any) { a.said = append(a.said, fmt.Sprintf(format, args...)) },
 	}
 }
@@ -59,6 +63,7 @@ func (a *account) engine() *deploy.Engine {
 func (a *account) target(template string) deploy.Target {
 	return deploy.Target{
 		Name: "d", Group: "d", Template: []byte(template), Scheduled: true, NewBucket: a.stack == nil,
+		Actions: weekly(template).Actions(), Deadline: 2 * time.Hour,
 		Upload: func(context.Context) error {
 			if err := a.call(); err != nil {
 				return err
@@ -100,13 +105,17 @@ func (a *account) look() {
 	a.stack.Status = a.then
 	if a.then == "DELETE_COMPLETE" {
 		a.gone[a.stack.ID] = *a.stack
-		a.stack, a.group, a.events = nil, nil, nil
+		a.stack, a.group, a.events, a.schedule = nil, nil, nil, nil
 		return
 	}
 	if a.stack.Status == "CREATE_COMPLETE" {
 		a.group = &cloud.Group{Name: "d", Max: 1}
 	}
 	if a.armed() {
+		a.schedule = slices.DeleteFunc(a.schedule, func(s cloud.ScheduledAction) bool { return s.Recurrence != "" })
+		for _, act := range weekly(a.body).Actions() {
+			a.schedule = append(a.schedule, cloud.ScheduledAction{Name: "d-" + act.Resource, Recurrence: act.Recurrence, Zone: act.Zone, Desired: act.Desired, Min: -1, Max: -1})
+		}
 		if !a.uploaded[a.body] {
 			a.t.Error("the schedule is in force and the store lacks what an instance fetches")
 		}
@@ -226,6 +235,7 @@ func (g groups) SetDesired(_ context.Context, _ string, n int) error {
 	if n == 1 && len(g.a.actions) == 0 {
 		g.a.t.Error("an instance was asked for that nothing ends")
 	}
+	g.a.emptied = g.a.emptied || n == 0
 	g.a.group.Desired = n
 	return nil
 }
@@ -235,6 +245,47 @@ func (g groups) ScheduleOnce(_ context.Context, _, name string, at time.Time, de
 		return err
 	}
 	g.a.actions = append(g.a.actions, fmt.Sprintf("%s %s %d", name, at.Format(time.RFC3339), desired))
+	return nil
+}
+
+// weekly is the schedule of a template: another template has another end.
+func weekly(template string) stack.Schedule {
+	end := "15 19 * * FRI"
+	if template != "one" {
+		end = "15 20 * * FRI"
+	}
+	return stack.Schedule{Start: "0 17 * * FRI", End: end, Zone: "Europe/Berlin"}
+}
+
+func (a *account) Resources(context.Context, string) ([]cloud.Resource, error) {
+	if err := a.call(); err != nil || a.stack == nil {
+		return nil, err
+	}
+	var list []cloud.Resource
+	if a.group != nil && !a.handmade {
+		list = append(list, cloud.Resource{Name: "Group", ID: "d", Type: "AWS::AutoScaling::AutoScalingGroup", Status: "CREATE_COMPLETE"})
+	}
+	if a.stack.Parameters[stack.ParameterArmed] == "true" {
+		for _, act := range weekly(a.body).Actions() {
+			list = append(list, cloud.Resource{Name: act.Resource, ID: "d|d-" + act.Resource, Type: "AWS::AutoScaling::ScheduledAction", Status: "UPDATE_COMPLETE"})
+		}
+	}
+	return list, nil
+}
+
+func (g groups) Schedule(context.Context, string) ([]cloud.ScheduledAction, error) {
+	if err := g.a.call(); err != nil {
+		return nil, err
+	}
+	return slices.Clone(g.a.schedule), nil
+}
+
+func (g groups) ScheduleAgain(_ context.Context, _ string, s cloud.ScheduledAction) error {
+	if err := g.a.call(); err != nil {
+		return err
+	}
+	s.Min, s.Max = -1, -1
+	g.a.schedule = append(slices.DeleteFunc(g.a.schedule, func(o cloud.ScheduledAction) bool { return o.Name == s.Name }), s)
 	return nil
 }
 

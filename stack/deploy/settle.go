@@ -57,9 +57,8 @@ func (e *Engine) settle(ctx context.Context, name string) (*cloud.Stack, error) 
 			if _, err := e.follow(ctx, d.ID, last); err != nil {
 				return nil, err
 			}
-		case d.Status == "UPDATE_ROLLBACK_FAILED":
-			return nil, fmt.Errorf("stack %s: an update failed, and so did taking it back (%s): %s; then aws cloudformation continue-update-rollback --stack-name %s, and try again",
-				name, d.Status, orSay(d.Reason, "look at its events"), name)
+		case Stuck(*d, e.Region) != nil:
+			return nil, Stuck(*d, e.Region)
 		default:
 			return d, nil
 		}
@@ -75,6 +74,17 @@ func Unfinished(status string) bool {
 		return true
 	}
 	return false
+}
+
+// Stuck is an error about a stack to which nothing can be done before somebody
+// has looked at it: AWS refuses updates and change sets. nil for others.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-continueupdaterollback.html
+func Stuck(s cloud.Stack, region string) error {
+	if s.Status != "UPDATE_ROLLBACK_FAILED" {
+		return nil
+	}
+	return fmt.Errorf("stack %s: an update failed, and so did taking it back (%s): %s; see to that, then aws cloudformation continue-update-rollback --region %s --stack-name %s, and try again",
+		s.Name, s.Status, orSay(s.Reason, "look at its events"), region, s.Name)
 }
 
 // InProgress reports whether CloudFormation is at work on a stack.

@@ -35,12 +35,12 @@ func (e *Engine) Started(ctx context.Context, group string) error {
 //
 // A group in which that would not happen, or no instance would start, is
 // refused: an IllError.
-func (e *Engine) Start(ctx context.Context, group, region string, end time.Time) error {
+func (e *Engine) Start(ctx context.Context, group string, end time.Time) error {
 	g, err := e.Groups.Describe(ctx, group)
 	if err != nil {
 		return err
 	}
-	if ills := Ills(g, region); len(ills) > 0 {
+	if ills := Ills(g, e.Region); len(ills) > 0 {
 		return &IllError{group, ills}
 	}
 	if err := e.Calm(ctx, group); err != nil {

@@ -26,8 +26,8 @@ func newListCmd(a *app) *cobra.Command {
 		Short: "Show what is in the store: repositories, their points in time, directories",
 		Long: `List shows which repositories the store has archives of, how far back they go,
 and how much room they take. Of a single repository it shows every point in time
-that can be restored; between two points nothing had changed. Of a directory that
-a sync job keeps, or a part of it, it shows the files.
+that can be restored; between two points nothing had changed. Of directories that
+sync jobs keep it shows how much there is; with PREFIX or PREFIX/PATH, their files.
 
 Only the store is asked: neither GitHub nor, with --store, any config is needed.
 
@@ -35,7 +35,7 @@ Exit codes: 0 listed, 1 the store cannot be read, holds nothing of that name, or
 something of it is damaged, 2 bad usage or config.`,
 		Example: `  mayfly list
   mayfly list github/octocat/hello-world
-  mayfly list documents/2026
+  mayfly list documents/letters
   mayfly list --store s3://onlinebackupbucket --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,32 +71,26 @@ type lister struct {
 }
 
 func (l *lister) list(ctx context.Context, path string) error {
-	if path != "" {
-		if done, err := l.directory(ctx, path); done {
-			return err
-		}
+	tree, err := dirsync.Find(ctx, l.st, path)
+	if err != nil {
+		return err
 	}
-	var dirs []dirsync.Directory
-	if path == "" {
-		var err error
-		if dirs, err = dirsync.Directories(ctx, l.st); err != nil {
-			return err
-		}
+	if tree != nil {
+		return l.files(ctx, tree)
 	}
-	all, err := archive.Repositories(ctx, l.st, path)
+	seen := &dirsync.Watcher{Store: l.st}
+	all, err := archive.Repositories(ctx, seen, path)
+	if err != nil {
+		return err
+	}
+	dirs, err := l.directories(ctx, seen)
 	if err != nil {
 		return err
 	}
 	if len(all) == 1 && all[0].Path() == path {
 		return l.one(ctx, all[0])
 	}
-	if len(all) == 0 && len(dirs) > 0 {
-		if l.json {
-			return l.printJSON(listingJSON{l.st.URL(""), []repositoryJSON{}, dirs})
-		}
-		return l.directories(dirs)
-	}
-	if len(all) == 0 {
+	if len(all)+len(dirs) == 0 {
 		return nothingThere(ctx, l.st, path, l.flags)
 	}
 	l.date(ctx, all)
@@ -106,11 +100,15 @@ func (l *lister) list(ctx context.Context, path string) error {
 	if l.json {
 		return l.printJSON(listingJSON{l.st.URL(""), repositoriesJSON(all), dirs})
 	}
-	if err := l.table(all); err != nil || len(dirs) == 0 {
-		return err
+	if len(all) > 0 {
+		if err := l.table(all); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintln(l.app.stdout)
-	return l.directories(dirs)
+	if len(all) > 0 && len(dirs) > 0 {
+		fmt.Fprintln(l.app.stdout)
+	}
+	return l.directoryTable(dirs)
 }
 
 // date reads when the newest archive of each was made.
@@ -220,7 +218,7 @@ type listingJSON struct {
 	Store        string           `json:"store"`
 	Repositories []repositoryJSON `json:"repositories"`
 	// Directories are those that sync jobs keep.
-	Directories []dirsync.Directory `json:"directories,omitempty"`
+	Directories []directoryJSON `json:"directories,omitempty"`
 }
 
 type repositoryJSON struct {

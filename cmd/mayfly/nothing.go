@@ -9,13 +9,15 @@ import (
 	"mayfly/internal/archive"
 	"mayfly/internal/store"
 	"mayfly/internal/strictyaml"
+	dirsync "mayfly/jobs/sync"
 )
 
 // nothingThere says that a store has no archive below a path, and what may
 // have been meant.
 func nothingThere(ctx context.Context, st store.Store, asked, flags string) error {
-	all, _ := archive.Repositories(ctx, st, "")
-	if len(all) == 0 {
+	seen := &dirsync.Watcher{Store: st}
+	all, _ := archive.Repositories(ctx, seen, "")
+	if len(all) == 0 && len(seen.Prefixes) == 0 {
 		if up := jobFolder(ctx, st); up != "" {
 			return fmt.Errorf("no archive is in %s, which looks like the folder of an owner in a store: --store %s", st.URL(""), shellWord(up))
 		}

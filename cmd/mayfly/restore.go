@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"mayfly/internal/archive"
 	"mayfly/internal/rebuild"
 	"mayfly/internal/store"
+	dirsync "mayfly/jobs/sync"
 	"mayfly/runner"
 )
 
@@ -31,15 +31,12 @@ type restoreOptions struct {
 func newRestoreCmd(a *app) *cobra.Command {
 	var o restoreOptions
 	c := &cobra.Command{
-		Use:   "restore PREFIX/OWNER/NAME [DIR]",
-		Short: "Get a repository back, as of now or of any earlier time, or a directory",
+		Use:   "restore PREFIX/OWNER/NAME|PREFIX[/PATH] [DIR]",
+		Short: "Get a repository or a synced directory back",
 		Long: `Restore makes a repository of what the store has: a bare one with every branch,
 tag, note and other ref, or with --checkout one to work in. Every byte is held
 against its checksum and everything that the refs need is walked before DIR
 appears under its name. DIR must be new, or an empty folder, which is filled.
-
-Of a directory that a sync job keeps, restore PREFIX [DIR] brings all of it back,
-with times and permissions, and PREFIX/PATH a part of it or one file.
 
 With --all, a restore that was cut off goes on with the same command, and what
 failed is tried again; DIR holds .mayfly-restore.json for as long.
@@ -49,19 +46,23 @@ or 90m, or what mayfly list prints; of the points in time that mayfly list
 shows, the last one before it is restored. If that one may be missing or
 damaged, nothing is: the error says so, and what --at gives the one before.
 
+Of a directory that a sync job keeps, PREFIX brings all back, PREFIX/PATH a part
+of it or one file, with times and permissions and every checksum verified. A
+restore that goes on where it was cut off is a job: sync: {to: DIR}.
+
 It works from the store alone; neither GitHub nor, with --store, a config is
 needed. It uses git where there is one, and does without where there is none;
 only --push-to needs it.
 
-Exit codes: 0 restored, 1 failed, 2 bad usage or config, 3 with --all: some
-repositories were not restored, 4 interrupted.`,
+Exit codes: 0 restored, 1 failed, 2 bad usage or config, 3 some repositories
+(with --all) or files were not restored, 4 interrupted.`,
 		Example: `  mayfly restore github/octocat/hello-world
   mayfly restore github/octocat/hello-world before --at 2026-10-31
   mayfly restore github/octocat/hello-world --checkout --store s3://onlinebackupbucket
   mayfly restore github/octocat/hello-world --push-to git@github.com:octocat/again.git
   mayfly restore github/octocat everything --all
   mayfly restore documents
-  mayfly restore documents/2026/plan.odt /tmp`,
+  mayfly restore documents/letters/2026 letters`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := notEmpty(cmd); err != nil {
@@ -118,25 +119,34 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 			return bad(err)
 		}
 	}
-	if path = strings.TrimSuffix(path, "/"); !o.all {
+	path = strings.TrimSuffix(path, "/")
+	asked := path
+	if !o.all {
 		path = strings.TrimSuffix(path, ".git")
 	}
-	if err := checkPath(path); err != nil || path == "" {
-		return bad(cmp.Or(err, errors.New("write what to restore, as mayfly list shows it")))
+	prefix, owner, name, noRepo := splitPath(path)
+	if err := checkPath(path); err != nil && o.all {
+		return bad(err)
+	} else if err != nil {
+		return bad(noRepo)
 	}
-	if r.st, _, err = a.dataStore(ctx, o.store); err != nil {
+	var config *runner.Config
+	if r.st, config, err = a.dataStore(ctx, o.store); err != nil {
 		return err
 	}
 	r.flags = a.storeFlags(o.store)
 	a.unbound()
-	if done, err := r.directory(ctx, path, dir); done {
-		return a.ofData(ctx, err)
-	}
-	var prefix, owner, name string
-	if !o.all {
-		if prefix, owner, name, err = splitPath(path); err != nil {
+	tree, err := dirsync.Find(ctx, r.st, asked, syncPrefixes(config)...)
+	switch {
+	case err != nil:
+		return a.ofData(ctx, fmt.Errorf("restore %s: %w", asked, err))
+	case tree != nil:
+		if err := o.checkTree(tree); err != nil {
 			return bad(err)
 		}
+		return a.ofData(ctx, r.tree(ctx, tree, dir))
+	case noRepo != nil && !o.all:
+		return bad(noRepo)
 	}
 	if o.pushTo != "" { // before the long work
 		if err := rebuild.CheckTarget(ctx, r.git, o.pushTo); err != nil {

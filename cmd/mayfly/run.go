@@ -155,6 +155,9 @@ func (a *app) tasks(w *world, d *runner.Deployment, start time.Time, secrets map
 		if w, ok := job.(worker); ok {
 			t.Ageless = w.Ageless()
 		}
+		if r, ok := job.(reader); ok && r.ReadsOnly() {
+			t.Prefix = "" // it leaves no unfinished uploads, and may not look for them
+		}
 		list = append(list, t)
 	}
 	return list, nil
@@ -189,4 +192,10 @@ type restorer interface {
 type worker interface {
 	// Ageless says that they are: see runner.Task.
 	Ageless() bool
+}
+
+// A reader is a job that may write nothing to the store.
+type reader interface {
+	// ReadsOnly says that it does not, and that its role may not.
+	ReadsOnly() bool
 }

@@ -30,6 +30,9 @@ func (j *job) Unit() string { return "commands" }
 // Ageless says that a command is no backup that could grow old.
 func (j *job) Ageless() bool { return true }
 
+// ReadsOnly says that a command without artifacts writes nothing to the store.
+func (j *job) ReadsOnly() bool { return j.config.Artifacts == "" }
+
 // confined reports whether the command is to be kept from credentials that
 // anybody on the machine could have.
 func (j *job) confined() bool { return j.env.Instance && !j.config.AWS }

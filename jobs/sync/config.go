@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,11 +40,14 @@ const (
 	compareChecksum = "checksum"
 )
 
-// A MaxDelete is a count, or a share in percent.
+// A MaxDelete is a count, or a share in percent; the zero value is the default.
 type MaxDelete struct {
-	count   int
-	percent int // -1: it is a count
+	n     int
+	share bool // n is in percent
+	given bool
 }
+
+const defaultMaxDelete = 10 // percent
 
 var maxDeleteForm = regexp.MustCompile(MaxDelete{}.Pattern())
 
@@ -60,38 +64,38 @@ func (m *MaxDelete) UnmarshalText(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if *m = (MaxDelete{count: n, percent: -1}); share {
-		*m = MaxDelete{percent: n}
-	}
+	*m = MaxDelete{n: n, share: share, given: true}
 	return nil
 }
 
-// of is how many of so many files may be deleted at once: of a share at least
-// one.
+// of is how many of so many files may be deleted at once: of a share that is
+// not 0%, at least one.
 func (m MaxDelete) of(files int) int {
 	switch {
-	case m.percent < 0:
-		return m.count
-	case m == MaxDelete{}:
-		m.percent = 10
+	case !m.given:
+		return max(1, files*defaultMaxDelete/100)
+	case !m.share:
+		return m.n
+	case m.n == 0:
+		return 0
 	}
-	return max(1, files*m.percent/100)
+	return max(1, files*m.n/100)
 }
 
 func (m MaxDelete) String() string {
 	switch {
-	case m.percent < 0:
-		return strconv.Itoa(m.count)
-	case m == MaxDelete{}:
-		return "10%"
+	case !m.given:
+		return strconv.Itoa(defaultMaxDelete) + "%"
+	case m.share:
+		return strconv.Itoa(m.n) + "%"
 	}
-	return strconv.Itoa(m.percent) + "%"
+	return strconv.Itoa(m.n)
 }
 
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 var classes = []string{"STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", "REDUCED_REDUNDANCY"}
 
-var keyForm = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+$`)
+var keyForm = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 
 // Validate returns all mistakes at once.
 func (c *Config) Validate() []runner.Problem {
@@ -125,14 +129,14 @@ func (c *Config) Validate() []runner.Problem {
 			}
 		}
 	}
-	if c.MaxDelete != (MaxDelete{}) && !c.Delete {
+	if c.MaxDelete.given && !c.Delete {
 		bad("max_delete", "nothing is deleted without delete", "add delete: true, or remove it")
 	}
-	if s := c.StorageClass; s != "" && !contains(classes, s) {
+	if s := c.StorageClass; s != "" && !slices.Contains(classes, s) {
 		bad("storage_class", fmt.Sprintf("%q is no storage class", s), "write one of "+strings.Join(classes, ", "))
 	}
 	if c.KMSKey != "" && !keyForm.MatchString(c.KMSKey) {
-		bad("kms_key", "not the ARN of a KMS key", "write it like arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+		bad("kms_key", "not the ARN of a KMS key; a role cannot be granted an alias", "write it like arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 	}
 	if c.Parallel < 0 || c.Parallel > maxParallel {
 		bad("parallel", fmt.Sprintf("%d files at once is out of range", c.Parallel), fmt.Sprintf("give 1 to %d", maxParallel))
@@ -144,7 +148,7 @@ func (c *Config) checkGlobs(bad func(key, reason, fix string)) {
 	for key, list := range map[string][]string{"include": c.Include, "exclude": c.Exclude} {
 		for i, g := range list {
 			if _, err := newRule(key == "include", g); err != nil {
-				bad(fmt.Sprintf("%s[%d]", key, i), err.Error(), "close every [ and {; * stands for anything but /, ** for anything, a / at the beginning for the directory itself")
+				bad(fmt.Sprintf("%s[%d]", key, i), err.Error(), globFix)
 			}
 		}
 	}
@@ -156,19 +160,12 @@ func (c *Config) checkGlobs(bad func(key, reason, fix string)) {
 			continue
 		}
 		if _, err := newRule(take, glob); err != nil {
-			bad(key, err.Error(), "close every [ and {; * stands for anything but /, ** for anything, a / at the beginning for the directory itself")
+			bad(key, err.Error(), globFix)
 		}
 	}
 }
 
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
-}
+const globFix = "write it as rclone does: * stands for anything but /, ** for anything, a / at the beginning for the directory itself"
 
 func (c *Config) parallel() int {
 	if c.Parallel == 0 {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,36 +33,76 @@ type record struct {
 }
 
 // The index is a cache of what the store would say, file by file, if it were
-// asked for the metadata of each object. It is written anew by each run, in
-// pieces of some hundred kilobytes, PREFIX/.mayfly/STAMP/00001.gz …, each of
-// them JSON lines in the order of the paths; the piece end.gz, which is empty,
-// says that none is missing. A piece that cannot be read ends it.
+// asked for the metadata of each object. A run that changes anything writes it
+// anew, in pieces of some hundred kilobytes, PREFIX/.mayfly/STAMP/00001.gz …,
+// each of them JSON lines in the order of the paths; the piece end.gz, which is
+// empty, says that none is missing. A piece that cannot be read ends it.
 const (
 	pieceSize = 256 << 10 // of the compressed lines
+	pieceText = 4 << 20   // of the lines
 	endPiece  = "end.gz"
-	maxPiece  = 8 << 20 // of one that is read
+	stampForm = "20060102T150405Z"
 )
 
-// An indexWriter writes one. It is not safe for concurrent use.
+var pieceForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z/([0-9]{5}|end)\.gz$`)
+
+// An indexWriter writes one, unless it would be the same as the last run's. It
+// is not safe for concurrent use.
 type indexWriter struct {
 	ctx    context.Context
 	st     store.Store
 	dir    string // PREFIX/.mayfly/STAMP/
-	n      int
+	old    *index // of the last run
+	last   string // path of the last record
+	wrote  bool   // something differs from the old one: it is being written
+	n      int    // pieces
 	buf    bytes.Buffer
 	gz     *gzip.Writer
-	lines  int
+	text   int // bytes in the piece
 	failed error
 }
 
-func newIndexWriter(ctx context.Context, st store.Store, dir string) *indexWriter {
-	w := &indexWriter{ctx: ctx, st: st, dir: dir}
+func newIndexWriter(ctx context.Context, st store.Store, dir string, old *index) *indexWriter {
+	w := &indexWriter{ctx: ctx, st: st, dir: dir, old: old}
 	w.gz = gzip.NewWriter(&w.buf)
 	return w
 }
 
-// add appends a record. After a failure it does nothing: the next run is slower.
-func (w *indexWriter) add(r record) {
+// add appends a record; known is what the old index has for this path, if that
+// is about the same version. After a failure it does nothing: the next run is
+// slower.
+func (w *indexWriter) add(r record, known *record) {
+	if known == nil || r != *known {
+		w.differs()
+	}
+	w.last = r.Path
+	if w.wrote {
+		w.write(r)
+	}
+}
+
+// differs says that the old index will not do any more. All that has been the
+// same so far is copied from it.
+func (w *indexWriter) differs() {
+	if w.wrote {
+		return
+	}
+	w.wrote = true
+	if w.last == "" {
+		return
+	}
+	for r, err := range w.old.records(w.ctx) {
+		if err != nil {
+			w.failed = err
+			return
+		}
+		if w.write(r); r.Path >= w.last {
+			return
+		}
+	}
+}
+
+func (w *indexWriter) write(r record) {
 	if w.failed != nil {
 		return
 	}
@@ -69,17 +110,16 @@ func (w *indexWriter) add(r record) {
 	if err == nil {
 		_, err = w.gz.Write(append(b, '\n'))
 	}
-	if w.lines++; err == nil && w.lines%1000 == 0 {
-		if err = w.gz.Flush(); err == nil && w.buf.Len() >= pieceSize {
-			err = w.flush()
-		}
+	w.text += len(b)
+	if err == nil && w.text >= pieceText || w.buf.Len() >= pieceSize {
+		err = w.flush()
 	}
 	w.failed = err
 }
 
 // flush writes the piece that has been filled.
 func (w *indexWriter) flush() error {
-	if w.lines == 0 {
+	if w.text == 0 {
 		return nil
 	}
 	if err := w.gz.Close(); err != nil {
@@ -89,16 +129,19 @@ func (w *indexWriter) flush() error {
 	_, err := w.st.Put(w.ctx, fmt.Sprintf("%s%05d.gz", w.dir, w.n), w.buf.Bytes(), "")
 	w.buf.Reset()
 	w.gz.Reset(&w.buf)
-	w.lines = 0
+	w.text = 0
 	return err
 }
 
 // end writes what is left, and with whole that nothing is missing.
 func (w *indexWriter) end(whole bool) error {
+	if whole && !w.old.whole {
+		w.differs()
+	}
 	if w.failed == nil {
 		w.failed = w.flush()
 	}
-	if w.failed == nil && whole {
+	if w.failed == nil && whole && w.wrote {
 		_, w.failed = w.st.Put(w.ctx, w.dir+endPiece, nil, "")
 	}
 	return w.failed
@@ -108,6 +151,8 @@ func (w *indexWriter) end(whole bool) error {
 type index struct {
 	st     store.Store
 	pieces []string
+	whole  bool
+	stamp  string // of the run that wrote it
 	// old are the objects of all there are, which the next one replaces.
 	old []store.Object
 }
@@ -124,8 +169,8 @@ func findIndex(ctx context.Context, st store.Store, prefix string) (*index, erro
 			return nil, err
 		}
 		stamp, piece, ok := strings.Cut(strings.TrimPrefix(o.Key, prefix+"/"+indexDir), "/")
-		if !ok {
-			continue
+		if !ok || !pieceForm.MatchString(stamp+"/"+piece) {
+			continue // not ours
 		}
 		x.old = append(x.old, o)
 		if piece == endPiece {
@@ -141,7 +186,7 @@ func findIndex(ctx context.Context, st store.Store, prefix string) (*index, erro
 	for _, complete := range []bool{true, false} {
 		for _, s := range slices.Backward(stamps) {
 			if whole[s] == complete {
-				x.pieces = sets[s]
+				x.pieces, x.whole, x.stamp = sets[s], complete, s
 				return x, nil
 			}
 		}
@@ -163,7 +208,7 @@ func (x *index) records(ctx context.Context) iter.Seq2[record, error] {
 				yield(record{}, err)
 				return
 			}
-			lines := bufio.NewScanner(bytes.NewReader(b))
+			lines := bufio.NewScanner(b)
 			lines.Buffer(nil, 64<<10)
 			for lines.Scan() {
 				var r record
@@ -183,19 +228,23 @@ func (x *index) records(ctx context.Context) iter.Seq2[record, error] {
 	}
 }
 
-func (x *index) piece(ctx context.Context, key string) ([]byte, error) {
-	r, _, err := x.st.Open(ctx, key, 0, -1)
+// piece reads one piece; only its compressed bytes are kept.
+func (x *index) piece(ctx context.Context, key string) (io.Reader, error) {
+	r, o, err := x.st.Open(ctx, key, 0, -1)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	z, err := gzip.NewReader(r)
+	if o.Size > 4*pieceSize {
+		return nil, errIndex
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, errIndex
 	}
-	b, err := io.ReadAll(io.LimitReader(z, maxPiece+1))
-	if err != nil || len(b) > maxPiece {
-		return nil, errIndex
-	}
-	return b, nil
+	return z, nil
 }

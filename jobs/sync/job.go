@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
+	"path"
+	"path/filepath"
 	"strings"
 
 	"mayfly/internal/store"
@@ -23,6 +26,9 @@ type job struct {
 // Unit is what an item of this job is.
 func (j *job) Unit() string { return "files" }
 
+// ReadsOnly says that the job writes nothing to the store.
+func (j *job) ReadsOnly() bool { return j.config.To != "" }
+
 // Restore says how the directory is got back.
 func (j *job) Restore(jr runner.JobReport) string {
 	if j.config.From == "" || jr.Verdict == runner.VerdictFailed {
@@ -35,7 +41,7 @@ func (j *job) Restore(jr runner.JobReport) string {
 	}
 	hint := fmt.Sprintf("%smayfly restore %s --store %s", endpoint, word(j.env.Prefix), word(url))
 	if strings.HasPrefix(url, "s3://") {
-		hint += fmt.Sprintf("\nwithout mayfly: %saws s3 sync %s %s", endpoint, word(j.env.Store.URL(j.env.Prefix)+"/"), word(j.env.Prefix))
+		hint += fmt.Sprintf("\nwithout mayfly: %saws s3 sync %s %s --exclude '.mayfly/*'", endpoint, word(j.env.Store.URL(j.env.Prefix)+"/"), word(path.Base(j.env.Prefix)))
 	}
 	return hint
 }
@@ -56,9 +62,30 @@ func (j *job) dir() (key, dir string) {
 	return "from", j.config.From
 }
 
-// open opens the directory.
-func (j *job) open() (*os.Root, error) {
+// open opens the directory, and finds the index of the last run.
+func (j *job) open(ctx context.Context) (*os.Root, *index, error) {
+	over, ok := j.env.Store.(store.Overwriter)
+	if !ok {
+		return nil, nil, fmt.Errorf("the store %s cannot replace objects", j.env.Store.URL(""))
+	}
+	j.over = over
+	root, err := j.openDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	x, err := findIndex(ctx, j.env.Store, j.env.Prefix)
+	if err != nil {
+		root.Close()
+		return nil, nil, err
+	}
+	return root, x, nil
+}
+
+func (j *job) openDir() (*os.Root, error) {
 	key, dir := j.dir()
+	if j.aroundStore(dir) {
+		return nil, fmt.Errorf("%s: the store is in %s, and would be kept in itself: name another directory, or keep the store elsewhere", key, dir)
+	}
 	if key == "to" {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
@@ -69,27 +96,45 @@ func (j *job) open() (*os.Root, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: %s does not exist: is its disk mounted? nothing was changed in the store", key, dir)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w: name a directory that this user can read", key, err)
+		return nil, fmt.Errorf("%s: %s: %w: name a directory that this user can read", key, dir, plain(err))
 	}
 	return root, nil
 }
 
+// aroundStore reports whether a directory has the store in it, or the other way
+// round for what is brought back.
+func (j *job) aroundStore(dir string) bool {
+	u, err := url.Parse(j.env.Store.URL(""))
+	if err != nil || u.Scheme != "file" {
+		return false
+	}
+	there, here := real(filepath.FromSlash(u.Path)), real(dir)
+	return within(there, here) || j.config.To != "" && within(here, there)
+}
+
+// real is a path without symbolic links, as far as there is something.
+func real(p string) string {
+	if r, err := filepath.EvalSymlinks(p); err == nil {
+		return r
+	}
+	if up := filepath.Dir(p); up != p {
+		return filepath.Join(real(up), filepath.Base(p))
+	}
+	return p
+}
+
+func within(p, dir string) bool {
+	rel, err := filepath.Rel(dir, p)
+	return err == nil && filepath.IsLocal(rel)
+}
+
 // Run implements runner.Job.
 func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
-	root, err := j.open()
+	root, x, err := j.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	over, ok := j.env.Store.(store.Overwriter)
-	if !ok {
-		return fmt.Errorf("the store %s cannot replace objects", j.env.Store.URL(""))
-	}
-	j.over = over
-	x, err := findIndex(ctx, j.env.Store, j.env.Prefix)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &run{job: j, rec: rec, root: root, index: x, cancel: cancel, large: make(chan struct{}, largeFiles)}
@@ -98,5 +143,5 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 
 // pairs are all paths, on both sides.
 func (j *job) pairs(ctx context.Context, root *os.Root, x *index, lost func(error)) func(func(pair, error) bool) {
-	return merge(ctx, walk(ctx, root, j.filter), j.env.Store.List(ctx, j.env.Prefix+"/"), x.records(ctx), j.env.Prefix, lost)
+	return merge(ctx, walk(ctx, root, j.filter, j.badName), j.env.Store.List(ctx, j.env.Prefix+"/"), x.records(ctx), j.env.Prefix, lost)
 }

@@ -16,89 +16,123 @@ type pair struct {
 	local  *entry        // nil: the directory has none
 	object *store.Object // nil: the store has none
 	known  *record       // what the index says of the object, if it is about that version
+	// stale says that this is none of all that: before the next path the index
+	// has a record of nothing that is there, or cannot be read on.
+	stale bool
 }
 
 var errOrder = errors.New("the store's listing is not in order: nothing can be compared with it")
+
+// A cursor stands at one element of a sequence.
+type cursor[T any] struct {
+	pull func() (T, error, bool)
+	at   T
+	err  error
+	ok   bool // it is not at the end
+}
+
+func begin[T any](seq iter.Seq2[T, error]) (*cursor[T], func()) {
+	pull, stop := iter.Pull2(seq)
+	c := &cursor[T]{pull: pull}
+	c.next()
+	return c, stop
+}
+
+func (c *cursor[T]) next() { c.at, c.err, c.ok = c.pull() }
 
 // merge goes through the directory, the store's listing and the index side by
 // side: all three are in the order of their paths. An error of the listing ends
 // it; one of the index only ends what is known.
 func merge(ctx context.Context, local iter.Seq[entry], objects iter.Seq2[store.Object, error], records iter.Seq2[record, error], prefix string, lost func(error)) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
-		nextLocal, stopLocal := iter.Pull(local)
-		defer stopLocal()
-		nextObject, stopObject := iter.Pull2(objects)
-		defer stopObject()
-		nextRecord, stopRecord := iter.Pull2(records)
-		defer stopRecord()
-
-		file, more := nextLocal()
-		last := ""
-		object, oerr, some := nextObject()
-		advance := func() bool {
-			for {
-				object, oerr, some = nextObject()
-				if !some || oerr != nil {
-					return true
-				}
-				p := strings.TrimPrefix(object.Key, prefix+"/")
-				if p <= last {
-					oerr = errOrder
-					return true
-				}
-				if last = p; !strings.HasPrefix(p, indexDir) {
-					return true
-				}
-			}
-		}
-		if some && oerr == nil {
-			if last = strings.TrimPrefix(object.Key, prefix+"/"); strings.HasPrefix(last, indexDir) {
-				advance()
-			}
-		}
-		rec, rerr, known := nextRecord()
+		file, stop := begin(sure(local))
+		defer stop()
+		object, stop := begin(below(objects, prefix))
+		defer stop()
+		rec, stop := begin(records)
+		defer stop()
 		for {
-			if ctx.Err() != nil {
+			var p pair
+			switch {
+			case ctx.Err() != nil:
 				yield(pair{}, context.Cause(ctx))
 				return
+			case object.err != nil:
+				yield(pair{}, fmt.Errorf("list the store: %w", object.err))
+				return
+			case file.ok && (!object.ok || file.at.path <= object.at.Key):
+				p.path = file.at.path
+			case object.ok:
+				p.path = object.at.Key
 			}
-			if some && oerr != nil {
-				yield(pair{}, fmt.Errorf("list the store: %w", oerr))
+			stale := false
+			for rec.ok && rec.err == nil && (rec.at.Path < p.path || p.path == "") {
+				stale = true
+				rec.next()
+			}
+			if rec.ok && rec.err != nil {
+				lost(rec.err)
+				stale, rec.ok = true, false
+			}
+			if p.path == "" {
+				if stale {
+					yield(pair{stale: true}, nil)
+				}
 				return
 			}
-			if !more && !some {
+			if file.ok && file.at.path == p.path {
+				e := file.at
+				p.local = &e
+				file.next()
+			}
+			if object.ok && object.at.Key == p.path {
+				o := object.at
+				o.Key = prefix + "/" + o.Key
+				p.object = &o
+				object.next()
+			}
+			if rec.ok && rec.at.Path == p.path {
+				if r := rec.at; p.object != nil && r.ETag == p.object.ETag && r.Size == p.object.Size {
+					p.known = &r
+				}
+				stale = stale || p.known == nil
+				rec.next()
+			}
+			if stale && !yield(pair{stale: true}, nil) || !yield(p, nil) {
 				return
 			}
-			var p pair
-			key := strings.TrimPrefix(object.Key, prefix+"/")
+		}
+	}
+}
+
+// sure is a sequence that has no errors.
+func sure[T any](seq iter.Seq[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for v := range seq {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// below yields the objects below a prefix with keys relative to it, without
+// mayfly's own, and makes sure that they are in order.
+func below(objects iter.Seq2[store.Object, error], prefix string) iter.Seq2[store.Object, error] {
+	return func(yield func(store.Object, error) bool) {
+		last := ""
+		for o, err := range objects {
+			key, inside := strings.CutPrefix(o.Key, prefix+"/")
 			switch {
-			case !some || more && file.path < key:
-				p.path, p.local = file.path, &entry{}
-				*p.local = file
-				file, more = nextLocal()
-			case !more || key < file.path:
-				o := object
-				p.path, p.object = key, &o
-				advance()
-			default:
-				o := object
-				p.path, p.local, p.object = key, &entry{}, &o
-				*p.local = file
-				file, more = nextLocal()
-				advance()
+			case err != nil:
+			case !inside || key <= last:
+				err = errOrder
+			case strings.HasPrefix(key, indexDir):
+				last = key
+				continue
 			}
-			for known && rerr == nil && rec.Path < p.path {
-				rec, rerr, known = nextRecord()
-			}
-			if known && rerr != nil {
-				lost(rerr)
-				known = false
-			}
-			if known && rec.Path == p.path && p.object != nil && rec.ETag == p.object.ETag && rec.Size == p.object.Size {
-				r := rec
-				p.known = &r
-			}
-			if !yield(p, nil) {
+			last, o.Key = key, key
+			if !yield(o, err) || err != nil {
 				return
 			}
 		}

@@ -4,44 +4,38 @@ import (
 	"context"
 	"fmt"
 	"io"
-
-	"mayfly/internal/store"
 )
 
 // Preview writes what Run would do now: + a file that is new on the other side,
 // ~ one that is replaced there, - one that is deleted there, ! what cannot be
 // kept.
 func (j *job) Preview(ctx context.Context, out io.Writer) error {
-	root, err := j.open()
+	root, x, err := j.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	over, ok := j.env.Store.(store.Overwriter)
-	if !ok {
-		return fmt.Errorf("the store %s cannot replace objects", j.env.Store.URL(""))
-	}
-	j.over = over
-	x, err := findIndex(ctx, j.env.Store, j.env.Prefix)
-	if err != nil {
-		return err
-	}
 	up := j.config.From != ""
-	var n struct{ same, made, replaced, gone, bad, files int }
+	var n struct{ same, made, replaced, gone, bad int }
 	line := func(count *int, mark, path string) {
 		*count++
 		fmt.Fprintf(out, "%s %q\n", mark, path)
 	}
+	r := run{job: j, root: root}
 	for p, err := range j.pairs(ctx, root, x, func(error) {}) {
 		if err != nil {
 			return err
 		}
-		r := run{job: j, root: root}
+		e := p.local
 		switch {
-		case p.local != nil && p.local.problem != nil:
+		case p.stale, e != nil && (e.gone || e.leftover):
+		case e != nil && e.problem != nil:
 			n.bad++
 			fmt.Fprintf(out, "! %q: %v\n", p.path, p.local.problem)
-		case p.local != nil && p.local.kind != "", !j.filter.takes(p.path):
+		case e != nil && e.kind != "" && !up && p.object != nil && j.filter.takes(p.path):
+			n.bad++
+			fmt.Fprintf(out, "! %q: %v\n", p.path, errInTheWay)
+		case e != nil && e.kind != "", !j.filter.takes(p.path):
 		case up && p.local == nil, !up && p.object == nil:
 			if j.config.Delete {
 				line(&n.gone, "-", p.path)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -28,21 +28,16 @@ type run struct {
 	cancel context.CancelCauseFunc
 	large  chan struct{}
 
-	files    int // there, and taken
-	inStore  int // objects that the filter takes
-	unread   int // entries that are none: directories that cannot be read, bad names
+	files    int  // there, and taken
+	inStore  int  // objects that the filter takes
+	unread   int  // entries that are none: directories that cannot be read, bad names
+	moved    bool // a directory went away while the run was at work
 	gone     []gone
 	kinds    map[string]int
 	vanished atomic.Int64
 	failed   atomic.Int64
 	inARow   atomic.Int64
 	wrote    atomic.Int64 // files
-}
-
-// A gone is what one side has and the other has not.
-type gone struct {
-	path   string
-	object *store.Object // nil: a file
 }
 
 // A task is one file that is compared and, if it differs, brought over. done is
@@ -59,35 +54,29 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-// all compares and brings over, then deletes, then writes the index.
+// all compares and brings over, then deletes, then ends the index.
 func (r *run) all(ctx context.Context) error {
 	up := r.config.From != ""
 	tasks, order := make(chan *task), make(chan *task, window)
-	work := r.download
-	if up {
-		work = r.upload
-	}
-	var workers sync.WaitGroup
+	var workers, records sync.WaitGroup
 	for range r.config.parallel() {
 		workers.Go(func() {
 			for t := range tasks {
-				if ctx.Err() == nil {
-					work(ctx, t)
-				}
-				close(t.done)
+				r.one(ctx, t, up)
 			}
 		})
 	}
-	var records sync.WaitGroup
-	var w *indexWriter
-	if up {
-		w = newIndexWriter(ctx, r.env.Store, r.env.Prefix+"/"+indexDir+r.env.Start.UTC().Format("20060102T150405Z")+"/")
-	}
+	w := newIndexWriter(ctx, r.env.Store, r.env.Prefix+"/"+indexDir+r.env.Start.UTC().Format(stampForm)+"/", r.index)
 	records.Go(func() {
 		for t := range order {
 			<-t.done
-			if w != nil && t.record != nil {
-				w.add(*t.record)
+			switch {
+			case t.stale:
+				w.differs()
+			case t.record != nil:
+				w.add(*t.record, t.known)
+			case t.known != nil:
+				w.differs()
 			}
 		}
 	})
@@ -107,9 +96,9 @@ func (r *run) all(ctx context.Context) error {
 	if whole {
 		listed = r.clean(ctx, up)
 	}
-	if w != nil && ctx.Err() == nil {
+	if up && ctx.Err() == nil {
 		err := w.end(whole)
-		if err == nil && whole {
+		if err == nil && whole && w.wrote {
 			err = r.dropOld(ctx)
 		}
 		if err != nil {
@@ -117,6 +106,24 @@ func (r *run) all(ctx context.Context) error {
 		}
 	}
 	return listed
+}
+
+// one does one file. The runner's guard against panics does not reach here.
+func (r *run) one(ctx context.Context, t *task, up bool) {
+	defer close(t.done)
+	defer func() {
+		if p := recover(); p != nil {
+			r.rec.Log().Error("panic", "file", t.path, "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+			r.cancel(fmt.Errorf("%s: a bug in mayfly: %v: report it with the log", t.path, p))
+		}
+	}()
+	switch {
+	case ctx.Err() != nil:
+	case up:
+		r.upload(ctx, t)
+	default:
+		r.download(ctx, t)
+	}
 }
 
 // list goes through all paths and hands on what is to be looked at.
@@ -128,39 +135,27 @@ func (r *run) list(ctx context.Context, up bool, tasks, order chan<- *task) erro
 		if err != nil {
 			return err
 		}
-		if p.object != nil && r.filter.takes(p.path) {
-			r.inStore++
-		}
+		t := &task{pair: p, done: closed, record: p.known}
+		look := false
 		switch {
-		case p.local != nil && p.local.problem != nil:
-			r.unread++
-			r.fail(r.rec.Start(p.path), p, "read", p.local.problem, p.local.fix)
-			continue
-		case p.local != nil && p.local.kind != "":
-			r.kinds[p.local.kind]++
-			continue
-		case up && p.local == nil:
-			if r.filter.takes(p.path) {
-				r.gone = append(r.gone, gone{p.path, p.object})
+		case p.stale:
+		case !r.file(p, up):
+			if p.known == nil {
+				continue
 			}
-			continue
-		case !up && p.object == nil:
-			r.gone = append(r.gone, gone{path: p.path})
-			continue
-		case !up && !r.filter.takes(p.path):
-			continue
-		}
-		r.files++
-		t := &task{pair: p, done: closed}
-		if r.same(p) {
-			unchanged++
-			t.record = p.known
-			if unchanged%1000 == 0 {
+			if r.config.Delete && p.local == nil && r.filter.takes(p.path) {
+				t.record = nil
+			}
+		case r.same(p):
+			if unchanged++; unchanged%1000 == 0 {
 				r.rec.Count(runner.Unchanged, unchanged)
 				unchanged = 0
 			}
-		} else {
-			t.done = make(chan struct{})
+		default:
+			look = true
+			t.done, t.record = make(chan struct{}), nil
+		}
+		if look {
 			select {
 			case tasks <- t:
 			case <-ctx.Done():
@@ -171,14 +166,48 @@ func (r *run) list(ctx context.Context, up bool, tasks, order chan<- *task) erro
 			order <- t // whoever writes the index ends with the workers
 		}
 	}
-	if up && r.files == 0 && r.unread == 0 {
+	switch {
+	case r.files > 0 || r.unread > 0:
+		return nil
+	case up:
 		return fmt.Errorf("from: %s has no file that the config takes: is its disk mounted? nothing was changed in the store", r.config.From)
 	}
-	if !up && r.files == 0 {
-		return fmt.Errorf("to: the store has no file under %s/ that the config takes: nothing was changed in %s", r.env.Prefix, r.config.To)
-	}
-	return nil
+	return fmt.Errorf("to: the store has no file under %s/ that the config takes: nothing was changed in %s", r.env.Prefix, r.config.To)
 }
+
+// file takes note of a pair, and reports whether it is a file to bring over.
+func (r *run) file(p pair, up bool) bool {
+	takes := r.filter.takes(p.path)
+	if p.object != nil && takes {
+		r.inStore++
+	}
+	switch e := p.local; {
+	case e != nil && e.problem != nil:
+		r.unread++
+		r.fail(r.rec.Start(p.path), p, "read", e.problem, e.fix)
+	case e != nil && e.gone:
+		r.moved = true
+	case e != nil && e.leftover:
+		if !up {
+			r.removeLeftover(p.path)
+		}
+	case e != nil && e.kind != "" && !up && p.object != nil && takes:
+		r.unread++
+		r.fail(r.rec.Start(p.path), p, "fetch", errInTheWay, "move it away")
+	case e != nil && e.kind != "":
+		r.kinds[e.kind]++
+	case up && e == nil || !up && p.object == nil:
+		if takes {
+			r.missed(p)
+		}
+	case takes:
+		r.files++
+		return true
+	}
+	return false
+}
+
+var errInTheWay = errors.New("what stands there is no file: a link is not followed, and nothing but a file is replaced")
 
 // same reports whether a file is known to be its object, without looking.
 func (r *run) same(p pair) bool {
@@ -186,7 +215,7 @@ func (r *run) same(p pair) bool {
 		return false
 	}
 	fi := p.local.info
-	return fi.Size() == p.known.Size && fi.ModTime().UnixNano() == p.known.MTime && modeOf(fi) == p.known.Mode
+	return fi.Size() == p.known.Size && fi.ModTime().UnixNano() == p.known.MTime && r.sameMode(p.known.Mode, modeOf(fi))
 }
 
 // lost says that the index of the last run cannot be read on.
@@ -203,7 +232,7 @@ func (r *run) fail(it *runner.Item, p pair, doing string, err error, fix string)
 		it.Fold(runner.Failed)
 		return
 	}
-	it.End(runner.Failed, &runner.Problem{Doing: doing, Reason: err.Error(), Fix: fix})
+	it.End(runner.Failed, &runner.Problem{Doing: doing, Reason: r.env.Redact(err.Error()), Fix: fix})
 }
 
 // counted looks at how writes go: when none has ever worked, the rest will not
@@ -222,7 +251,7 @@ func (r *run) counted(err error) {
 // remarks are what the reader should know and cannot see from the files.
 func (r *run) remarks() {
 	for kind, n := range r.kinds {
-		r.rec.Warn(runner.Problem{Reason: fmt.Sprintf("%s left out: they are not followed, and the store holds files only", runner.FormatCount(n, kind))})
+		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(n, kind) + " left out: they are not followed, and the store holds files only"})
 	}
 	if n := r.vanished.Load(); n > 0 {
 		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(int(n), "files") + " removed by others while the run was at work"})
@@ -234,73 +263,10 @@ func (r *run) remarks() {
 
 // dropOld removes the indexes of former runs.
 func (r *run) dropOld(ctx context.Context) error {
-	var errs []error
 	for _, o := range r.index.old {
 		if err := r.env.Store.Delete(ctx, o.Key, o.ETag); err != nil && !errors.Is(err, store.ErrNotExist) {
-			errs = append(errs, err)
+			return err
 		}
 	}
-	return errors.Join(errs[:min(len(errs), 1)]...)
-}
-
-// clean deletes what is gone, if that is wanted and beyond doubt.
-func (r *run) clean(ctx context.Context, up bool) error {
-	n := len(r.gone)
-	if n == 0 || !r.config.Delete {
-		return nil
-	}
-	all := r.inStore
-	if !up {
-		all = r.files + n
-	}
-	switch limit := r.config.MaxDelete.of(all); {
-	case r.failed.Load() > 0 || r.vanished.Load() > 0:
-		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(n, "files") + " gone and not deleted on the other side, since not all went well", Fix: "the next run without failures deletes them"})
-		return nil
-	case n > limit:
-		return fmt.Errorf("%d of %d files are gone, more than max_delete: %s allows to delete at once: nothing was deleted: if that is right, set max_delete: %d for one run", n, all, r.config.MaxDelete, n)
-	}
-	if err := r.rec.Held(ctx); err != nil {
-		return err
-	}
-	deleted := 0
-	var errs []error
-	for chunk := range slices.Chunk(r.gone, r.config.parallel()) {
-		results := make([]error, len(chunk))
-		var all sync.WaitGroup
-		for i, g := range chunk {
-			all.Go(func() { results[i] = r.remove(ctx, g) })
-		}
-		all.Wait()
-		for _, err := range results {
-			if err != nil {
-				errs = append(errs, err)
-			} else {
-				deleted++
-			}
-		}
-		if len(errs) > 0 || ctx.Err() != nil {
-			break
-		}
-	}
-	where := "the store"
-	if !up {
-		where = r.config.To
-	}
-	r.rec.Warn(runner.Problem{Reason: runner.FormatCount(deleted, "files") + " gone, and deleted in " + where})
-	return errors.Join(errs[:min(len(errs), 3)]...)
-}
-
-func (r *run) remove(ctx context.Context, g gone) error {
-	if g.object == nil {
-		if err := r.root.Remove(g.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("delete %s: %w", g.path, plain(err))
-		}
-		return nil
-	}
-	err := r.env.Store.Delete(ctx, g.object.Key, g.object.ETag)
-	if errors.Is(err, store.ErrNotExist) {
-		return nil
-	}
-	return err
+	return nil
 }

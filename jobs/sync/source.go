@@ -12,6 +12,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"mayfly/internal/store"
 )
@@ -34,7 +35,7 @@ type source struct {
 
 // openSource opens a file of the directory, which is what it is now: size and
 // time may be others than when it was listed.
-func openSource(ctx context.Context, root *os.Root, path string, read func(n int64)) (*source, error) {
+func openSource(ctx context.Context, root *os.Root, path string, listed fs.FileInfo, read func(n int64)) (*source, error) {
 	f, err := root.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errVanished
@@ -49,6 +50,13 @@ func openSource(ctx context.Context, root *os.Root, path string, read func(n int
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
 		err = errSpecial
+	}
+	if err == nil && !os.SameFile(fi, listed) {
+		// A new file has its name, or a link to another one: root follows those
+		// that stay inside.
+		if now, lerr := root.Lstat(path); lerr != nil || !os.SameFile(fi, now) {
+			err = errSpecial
+		}
 	}
 	if err != nil {
 		f.Close()
@@ -95,29 +103,33 @@ func (s *source) check() error {
 func (s *source) Close() error { return s.f.Close() }
 
 // sumOf reads a file to its end and returns the sum in hex.
-func sumOf(ctx context.Context, root *os.Root, path string, h hash.Hash, read func(int64)) (string, fs.FileInfo, error) {
-	s, err := openSource(ctx, root, path, read)
+func sumOf(ctx context.Context, root *os.Root, e *entry, h hash.Hash, read func(int64)) (string, error) {
+	s, err := openSource(ctx, root, e.path, e.info, read)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	defer s.Close()
 	s.sum = h
-	if _, err := io.Copy(io.Discard, struct{ io.Reader }{s}); err != nil {
-		return "", nil, err
+	buf := sumBuffers.Get().(*[64 << 10]byte)
+	defer sumBuffers.Put(buf)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, s, buf[:]); err != nil {
+		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), s.before, nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
+
+var sumBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 var md5Form = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // sameBytes reports whether a file has the bytes of an object of which no more
 // than the ETag is known: that of one written in one request is the MD5 of its
 // bytes, unless a key encrypts it.
-func sameBytes(ctx context.Context, root *os.Root, path string, o *store.Object, read func(int64)) (bool, error) {
+func sameBytes(ctx context.Context, root *os.Root, e *entry, o *store.Object, read func(int64)) (bool, error) {
 	if !md5Form.MatchString(string(o.ETag)) {
 		return false, nil
 	}
-	sum, _, err := sumOf(ctx, root, path, md5.New(), read)
+	sum, err := sumOf(ctx, root, e, md5.New(), read)
 	return strings.EqualFold(sum, string(o.ETag)), err
 }
 
@@ -131,10 +143,10 @@ func (j *job) differs(ctx context.Context, root *os.Root, p pair, read func(int6
 	is := &record{Path: p.path, Size: fi.Size(), MTime: fi.ModTime().UnixNano(), Mode: modeOf(fi), ETag: o.ETag}
 	if p.known != nil {
 		if j.config.Compare != compareChecksum {
-			return p.known.MTime != is.MTime || p.known.Mode != is.Mode, p.known, nil
+			return p.known.MTime != is.MTime || !j.sameMode(p.known.Mode, is.Mode), p.known, nil
 		}
 		if p.known.SHA256 != "" {
-			sum, _, err := sumOf(ctx, root, p.path, sha256.New(), read)
+			sum, err := sumOf(ctx, root, p.local, sha256.New(), read)
 			is.SHA256 = sum
 			return sum != p.known.SHA256, is, err
 		}
@@ -151,11 +163,20 @@ func (j *job) differs(ctx context.Context, root *os.Root, p pair, read func(int6
 		}
 		if t, ok := timeIn(meta); ok {
 			m, ok := modeIn(meta)
-			return t != is.MTime || ok && m != is.Mode, is, nil
+			return t != is.MTime || ok && !j.sameMode(m, is.Mode), is, nil
 		}
 	}
-	same, err := sameBytes(ctx, root, p.path, o, read)
+	same, err := sameBytes(ctx, root, p.local, o, read)
 	return !same, is, err
+}
+
+// sameMode compares modes as stat(2) has them: of what is brought back, what
+// restoring sets.
+func (j *job) sameMode(a, b uint32) bool {
+	if j.config.To != "" {
+		return permissions(a) == permissions(b)
+	}
+	return a == b
 }
 
 // fixOf is what to do about a file that could not be kept.
@@ -164,7 +185,7 @@ func fixOf(err error) string {
 	case errors.Is(err, errChanged):
 		return "sync it when nobody writes to it, or a snapshot or copy of it; the store keeps what it had"
 	case errors.Is(err, fs.ErrPermission):
-		return "let this user read it, or leave it out with exclude"
+		return fixRead
 	}
 	return ""
 }

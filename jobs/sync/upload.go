@@ -75,7 +75,7 @@ func (r *run) uploadOnce(ctx context.Context, p pair, it *runner.Item) (changed 
 			return false, nil, "read", context.Cause(ctx)
 		}
 	}
-	src, err := openSource(ctx, r.root, p.path, it.Read)
+	src, err := openSource(ctx, r.root, p.path, p.local.info, it.Read)
 	if err != nil {
 		return false, nil, "read", err
 	}
@@ -91,16 +91,14 @@ func (r *run) uploadOnce(ctx context.Context, p pair, it *runner.Item) (changed 
 	switch {
 	case reading.failed != nil:
 		return false, nil, "read", reading.failed
-	case errors.Is(err, io.ErrUnexpectedEOF) && src.check() != nil:
+	case err != nil && src.check() != nil: // it has become longer or shorter
 		return false, nil, "read", errChanged
-	}
-	if ctx.Err() == nil {
+	case err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrAgain):
 		r.counted(err)
+	case err == nil:
+		r.counted(nil)
 	}
 	if err != nil {
-		if src.check() != nil { // it has become longer or shorter
-			err = errChanged
-		}
 		return false, nil, "write", err
 	}
 	rec = &record{Path: p.path, Size: fi.Size(), MTime: fi.ModTime().UnixNano(), Mode: modeOf(fi), ETag: o.ETag}

@@ -22,16 +22,33 @@ type entry struct {
 	problem error
 	// fix is what to do about the problem.
 	fix string
-	// kind is set for what is no file and no directory: "symbolic link".
+	// kind is set for what is no file and no directory: "symbolic links".
 	kind string
+	// gone says that this was a directory a moment ago.
+	gone bool
+	// leftover says that this is what a run that was cut off left of a file that
+	// it fetched.
+	leftover bool
 }
 
 // walk yields what the filter takes of a directory, in the order in which a
 // store lists the keys: by bytes, a directory counting with its slash. It never
 // follows a symbolic link. A directory that cannot be read is an entry with a
 // problem. It holds the names of one directory at a time for each level.
-func walk(ctx context.Context, root *os.Root, f filter) iter.Seq[entry] {
-	return func(yield func(entry) bool) { walkDir(ctx, root, "", f, yield) }
+func walk(ctx context.Context, root *os.Root, f filter, check func(path string) error) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		w := walker{ctx, f, check, yield}
+		w.dir(root, "")
+	}
+}
+
+// A walker goes through one directory. Its methods return false when whoever
+// asked wants no more.
+type walker struct {
+	ctx    context.Context
+	filter filter
+	check  func(path string) error // what is wrong with a name
+	yield  func(entry) bool
 }
 
 // name is an entry of a directory and the key that it sorts by.
@@ -40,38 +57,35 @@ type name struct {
 	key  string
 }
 
-func walkDir(ctx context.Context, dir *os.Root, at string, f filter, yield func(entry) bool) bool {
+const fixRead = "let this user read it, or leave it out with exclude"
+
+func (w walker) dir(dir *os.Root, at string) bool {
 	names, err := namesIn(dir)
+	if errors.Is(err, fs.ErrNotExist) && at != "" {
+		return w.yield(entry{path: at + "/", gone: true})
+	}
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) && at != "" {
-			return true // it is gone, and all that was in it
-		}
-		return yield(entry{path: at + "/", problem: err, fix: "let this user read it, or leave it out with exclude"})
+		return w.yield(entry{path: at + "/", problem: err, fix: fixRead})
 	}
 	for _, n := range names {
-		if ctx.Err() != nil {
-			return false
-		}
 		rel := path.Join(at, n.name)
-		if strings.HasSuffix(n.key, "/") {
-			if f.skips(rel) {
-				continue
+		going := true
+		switch isDir := strings.HasSuffix(n.key, "/"); {
+		case w.ctx.Err() != nil:
+			return false
+		case isDir && w.filter.skips(rel):
+		case isDir && rel+"/" == indexDir:
+			going = w.yield(entry{path: indexDir, problem: errOurs, fix: "rename it, or leave it out with exclude: [/.mayfly/**]"})
+		case isDir:
+			going = w.below(dir, n.name, rel)
+		case temporaryForm.MatchString(n.name):
+			going = w.yield(entry{path: rel, leftover: true})
+		case w.filter.takes(rel):
+			if e, there := w.look(dir, n.name, rel); there {
+				going = w.yield(e)
 			}
-			if rel+"/" == indexDir {
-				if !yield(entry{path: indexDir, problem: errOurs, fix: "rename it, or leave it out with exclude: [/.mayfly/**]"}) {
-					return false
-				}
-				continue
-			}
-			if !walkBelow(ctx, dir, n.name, rel, f, yield) {
-				return false
-			}
-			continue
 		}
-		if !f.takes(rel) {
-			continue
-		}
-		if e, there := look(dir, n.name, rel); there && !yield(e) {
+		if !going {
 			return false
 		}
 	}
@@ -80,31 +94,32 @@ func walkDir(ctx context.Context, dir *os.Root, at string, f filter, yield func(
 
 var errOurs = errors.New("mayfly keeps files of its own under this name in the store")
 
-func walkBelow(ctx context.Context, dir *os.Root, base, rel string, f filter, yield func(entry) bool) bool {
-	// What has become something else meanwhile is looked at as that.
+// below goes into a directory. What has become something else since its name
+// was read is looked at as that.
+func (w walker) below(dir *os.Root, base, rel string) bool {
 	fi, err := dir.Lstat(base)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
 	if err == nil && !fi.IsDir() {
-		if e, there := look(dir, base, rel); there && f.takes(rel) {
-			return yield(e)
+		if e, there := w.look(dir, base, rel); there && w.filter.takes(rel) {
+			return w.yield(e)
 		}
 		return true
 	}
-	sub, err := dir.OpenRoot(base)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true
+	var sub *os.Root
+	if err == nil {
+		sub, err = dir.OpenRoot(base)
 	}
-	if err != nil {
-		return yield(entry{path: rel + "/", problem: plain(err), fix: "let this user read it, or leave it out with exclude"})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return w.yield(entry{path: rel + "/", gone: true})
+	case err != nil:
+		return w.yield(entry{path: rel + "/", problem: plain(err), fix: fixRead})
 	}
 	defer sub.Close()
-	return walkDir(ctx, sub, rel, f, yield)
+	return w.dir(sub, rel)
 }
 
 // look makes an entry of what has a name.
-func look(dir *os.Root, base, rel string) (e entry, there bool) {
+func (w walker) look(dir *os.Root, base, rel string) (e entry, there bool) {
 	fi, err := dir.Lstat(base)
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, false
@@ -112,24 +127,27 @@ func look(dir *os.Root, base, rel string) (e entry, there bool) {
 	e.path = rel
 	switch {
 	case err != nil:
-		e.problem, e.fix = plain(err), "let this user read it, or leave it out with exclude"
+		e.problem, e.fix = plain(err), fixRead
 	case !fi.Mode().IsRegular():
 		e.kind = kindOf(fi.Mode())
-	case store.CheckKey(rel) != nil:
-		e.problem, e.fix = errors.New("the store cannot keep this name: "+badName(rel)), "rename it, or leave it out with exclude"
 	default:
-		e.info = fi
+		if err := w.check(rel); err != nil {
+			e.problem, e.fix = err, "rename it, or leave it out with exclude"
+		} else {
+			e.info = fi
+		}
 	}
 	return e, true
 }
 
-// badName says what of a path no key can have.
-func badName(rel string) string {
-	err := store.CheckKey(rel).Error()
-	if i := strings.LastIndex(err, ": "); i >= 0 {
-		return err[i+2:]
+// badName says why the store cannot keep a file of this path; nil: it can.
+func (j *job) badName(path string) error {
+	err := store.CheckKey(j.env.Prefix + "/" + path)
+	if err == nil {
+		return nil
 	}
-	return err
+	text := err.Error()
+	return errors.New("the store cannot keep this name: " + text[strings.LastIndex(text, ": ")+2:])
 }
 
 // namesIn is what a directory holds, sorted as keys are.

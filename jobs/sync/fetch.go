@@ -1,0 +1,169 @@
+package dirsync
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+	"syscall"
+	"time"
+
+	"mayfly/internal/store"
+)
+
+// A fetch brings objects that a sync job has written into a directory.
+type fetch struct {
+	store store.Store
+	root  *os.Root
+}
+
+var fetchBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
+// one brings one object to a path below root, as a whole or not at all. known
+// is what the index says of it, nil where it says nothing.
+func (f fetch) one(ctx context.Context, rel string, o store.Object, known *record, read func(int64)) (err error) {
+	if !fs.ValidPath(rel) {
+		return errors.New("this name leads out of the directory")
+	}
+	mtime, mode, err := attributes(ctx, f.store, o, known)
+	if err != nil {
+		return err
+	}
+	body, now, err := f.store.Open(ctx, o.Key, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if now.ETag != o.ETag {
+		known = nil
+		if mtime, mode, err = attributes(ctx, f.store, now, nil); err != nil {
+			return err
+		}
+	}
+	if err := f.mkdirs(path.Dir(rel)); err != nil {
+		return err
+	}
+	tmp := path.Join(path.Dir(rel), ".mayfly-"+rand.Text()+".tmp")
+	w, err := f.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return plain(err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.root.Remove(tmp)
+		}
+	}()
+	sum := sha256.New()
+	to := io.Writer(w)
+	if known != nil && known.SHA256 != "" {
+		to = io.MultiWriter(w, sum)
+	}
+	if err := errors.Join(f.fill(to, body, now.Size, read), w.Close()); err != nil {
+		return err
+	}
+	if known != nil && known.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != known.SHA256 {
+		return errors.New("its bytes are not those that were kept")
+	}
+	if err := f.root.Chmod(tmp, mode); err != nil {
+		return plain(err)
+	}
+	if err := f.root.Chtimes(tmp, time.Time{}, mtime); err != nil {
+		return plain(err)
+	}
+	if fi, err := f.root.Lstat(rel); err == nil && !fi.Mode().IsRegular() {
+		return errInTheWay
+	}
+	if err := f.root.Rename(tmp, rel); err != nil {
+		return plain(err)
+	}
+	return nil
+}
+
+func (f fetch) fill(w io.Writer, body io.Reader, size int64, read func(int64)) error {
+	buf := fetchBuffers.Get().(*[64 << 10]byte)
+	defer fetchBuffers.Put(buf)
+	n, werr := int64(0), error(nil)
+	for {
+		k, err := body.Read(buf[:])
+		if k > 0 {
+			if _, werr = w.Write(buf[:k]); werr != nil {
+				return plain(werr)
+			}
+			n += int64(k)
+			if read != nil {
+				read(int64(k))
+			}
+		}
+		switch {
+		case err == io.EOF && n == size:
+			return nil
+		case err == io.EOF:
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", errBroken, err)
+		}
+	}
+}
+
+// mkdirs makes a directory and those above it. A link on the way is not
+// followed.
+func (f fetch) mkdirs(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	for i := range len(dir) + 1 {
+		if i < len(dir) && dir[i] != '/' {
+			continue
+		}
+		at := dir[:i]
+		fi, err := f.root.Lstat(at)
+		if missing(err) {
+			if err = f.root.Mkdir(at, 0o777); err == nil || errors.Is(err, fs.ErrExist) {
+				fi, err = f.root.Lstat(at)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("make the directory %s: %w", at, plain(err))
+		}
+		if !fi.IsDir() {
+			return fmt.Errorf("%s is no directory: a link is not followed, and nothing but a file is replaced: move it away", at)
+		}
+	}
+	return nil
+}
+
+// missing reports whether an error says that there is nothing of that name.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// attributes are the time and the permissions that a file is to have.
+func attributes(ctx context.Context, st store.Store, o store.Object, known *record) (time.Time, fs.FileMode, error) {
+	if known != nil {
+		return time.Unix(0, known.MTime), permissions(known.Mode), nil
+	}
+	mtime, mode := o.Modified, fs.FileMode(0o644)
+	over, ok := st.(store.Overwriter)
+	if !ok {
+		return mtime, mode, nil
+	}
+	_, meta, err := over.Meta(ctx, o.Key)
+	if err != nil {
+		return mtime, mode, err
+	}
+	if t, ok := timeIn(meta); ok {
+		mtime = time.Unix(0, t)
+	}
+	if m, ok := modeIn(meta); ok {
+		mode = permissions(m)
+	}
+	return mtime, mode, nil
+}

@@ -1,0 +1,228 @@
+package dirsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"mayfly/internal/store"
+)
+
+// A Tree is a directory that a sync job keeps in a store, or a part of it.
+type Tree struct {
+	Store  store.Store
+	Prefix string // of the job
+	Sub    string // the part: a directory or a file; "" is all
+	// Changed is when the run began that last changed something; zero when the
+	// index is lost.
+	Changed time.Time
+
+	index *index
+}
+
+// Find finds the synced directory that a path in a store names, or is within;
+// nil when there is none. Prefixes are those of sync jobs, which count as such
+// without an index.
+func Find(ctx context.Context, st store.Store, at string, prefixes ...string) (*Tree, error) {
+	for i := range len(at) + 1 {
+		if i < len(at) && at[i] != '/' {
+			continue
+		}
+		t, err := open(ctx, st, at[:i], prefixes)
+		if t == nil && err == nil {
+			continue
+		}
+		if err == nil && i < len(at) {
+			t.Sub = at[i+1:]
+		}
+		return t, err
+	}
+	return nil, nil
+}
+
+// open opens the synced directory of a prefix; nil when there is none.
+func open(ctx context.Context, st store.Store, prefix string, prefixes []string) (*Tree, error) {
+	x, err := findIndex(ctx, st, prefix)
+	if err != nil {
+		return nil, err
+	}
+	known := len(x.pieces) > 0
+	for _, p := range prefixes {
+		known = known || p == prefix
+	}
+	if !known {
+		return nil, nil
+	}
+	t := &Tree{Store: st, Prefix: prefix, index: x}
+	if at, err := time.Parse(stampForm, x.stamp); err == nil {
+		t.Changed = at
+	}
+	return t, nil
+}
+
+// Path is how restore and list take it.
+func (t *Tree) Path() string { return path.Join(t.Prefix, t.Sub) }
+
+// A File is one file as the store has it.
+type File struct {
+	Path     string // relative to the tree; "" if the tree is this file
+	Size     int64
+	Modified time.Time // of the file, if Known; else of the object
+	Mode     fs.FileMode
+	Known    bool // the index knows time and mode
+
+	object store.Object
+	record *record
+}
+
+// Files yields what the store has, in the order of its keys. An error ends it.
+func (t *Tree) Files(ctx context.Context) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		none := func(func(entry) bool) {}
+		prefix := t.Prefix + "/" + t.Sub
+		for p, err := range merge(ctx, none, t.Store.List(ctx, prefix), t.index.records(ctx), t.Prefix, func(error) {}) {
+			if err != nil {
+				yield(File{}, err)
+				return
+			}
+			if p.stale {
+				continue
+			}
+			rel := p.path
+			if t.Sub != "" {
+				var inside bool
+				if rel, inside = strings.CutPrefix(p.path, t.Sub+"/"); !inside && p.path != t.Sub {
+					continue
+				} else if !inside {
+					rel = ""
+				}
+			}
+			f := File{Path: rel, Size: p.object.Size, Modified: p.object.Modified, object: *p.object, record: p.known}
+			if p.known != nil {
+				f.Modified, f.Mode, f.Known = time.Unix(0, p.known.MTime), permissions(p.known.Mode), true
+			}
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Sum counts the files and their bytes.
+func (t *Tree) Sum(ctx context.Context) (files int, bytes int64, err error) {
+	for f, err := range t.Files(ctx) {
+		if err != nil {
+			return files, bytes, err
+		}
+		files++
+		bytes += f.Size
+	}
+	return files, bytes, nil
+}
+
+// A Restored says what a restore has come to.
+type Restored struct {
+	Files  int
+	Bytes  int64
+	Failed []string // what is not there, and why: the first of them
+	Missed int      // all that failed
+}
+
+const failuresNamed = 20
+
+// Restore brings the files into a directory that is nobody else's; single names
+// the file if the tree is one. read is told how many bytes have come. What
+// cannot be brought is named in the result; an error means that the list is not
+// complete.
+func (t *Tree) Restore(ctx context.Context, root *os.Root, single string, read func(int64)) (Restored, error) {
+	var mu sync.Mutex
+	var res Restored
+	files := make(chan File)
+	var workers sync.WaitGroup
+	for range defaultParallel {
+		workers.Go(func() {
+			for f := range files {
+				err := t.fetch(ctx, root, f, single, read)
+				mu.Lock()
+				if err == nil {
+					res.Files++
+					res.Bytes += f.Size
+				} else if res.Missed++; res.Missed <= failuresNamed {
+					res.Failed = append(res.Failed, fmt.Sprintf("%s: %v", f.object.Key, err))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	var err error
+	for f, lerr := range t.Files(ctx) {
+		if err = lerr; err != nil {
+			break
+		}
+		files <- f
+	}
+	close(files)
+	workers.Wait()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return res, err
+}
+
+func (t *Tree) fetch(ctx context.Context, root *os.Root, f File, single string, read func(int64)) error {
+	rel := f.Path
+	if rel == "" {
+		rel = single
+	}
+	for try := 1; ; try++ {
+		err := fetch{store: t.Store, root: root}.one(ctx, rel, f.object, f.record, read)
+		if !errors.Is(err, errBroken) || try == tries || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// A Watcher is a store that takes down which synced directories it lists.
+type Watcher struct {
+	store.Store
+	// Prefixes are those of the synced directories that were listed.
+	Prefixes []string
+}
+
+// List implements store.Store.
+func (w *Watcher) List(ctx context.Context, prefix string) iter.Seq2[store.Object, error] {
+	return func(yield func(store.Object, error) bool) {
+		for o, err := range w.Store.List(ctx, prefix) {
+			if at := strings.LastIndex(o.Key, "/"+indexDir); err == nil && at > 0 && pieceForm.MatchString(o.Key[at+1+len(indexDir):]) {
+				if n := len(w.Prefixes); n == 0 || w.Prefixes[n-1] != o.Key[:at] {
+					w.Prefixes = append(w.Prefixes, o.Key[:at])
+				}
+			}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+// Trees opens them.
+func (w *Watcher) Trees(ctx context.Context) ([]*Tree, error) {
+	var list []*Tree
+	for _, p := range w.Prefixes {
+		t, err := open(ctx, w.Store, p, nil)
+		if err != nil {
+			return nil, err
+		}
+		if t != nil {
+			list = append(list, t)
+		}
+	}
+	return list, nil
+}

@@ -183,12 +183,21 @@ func (g *group) kill() []int {
 	}
 }
 
-// oomKills is how many of them the kernel has killed for want of memory.
-func (g *group) oomKills() int {
+// oomKills is how many of them the kernel has killed for want of memory; killed
+// says that somebody has killed one.
+func (g *group) oomKills(killed bool) int {
 	if g.cgroup == nil {
 		return 0
 	}
-	return g.cgroup.oomKills()
+	// The kernel counts after it has sent the signal, and whoever was killed may
+	// be gone by then.
+	for range 10 {
+		if n := g.cgroup.oomKills(); n > 0 || !killed {
+			return n
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return 0
 }
 
 // close lets go of the group once it is empty.

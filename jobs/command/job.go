@@ -277,7 +277,8 @@ func (r *running) judge(ctx context.Context, cut string) (runner.Outcome, *runne
 		return runner.Failed, r.problem("it is not known how it ended", "run it again")
 	}
 	r.item.Exit(ps.ExitCode())
-	oom := r.group.oomKills() > 0
+	const killed = 128 + 9 // as a shell says of a program
+	oom := r.group.oomKills(ps.ExitCode() == -1 || ps.ExitCode() == killed) > 0
 	how := ended(ps, oom, r.job.config.Memory)
 	switch {
 	case cut != "":

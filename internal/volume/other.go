@@ -1,0 +1,44 @@
+//go:build !linux
+
+package volume
+
+import (
+	"context"
+	"errors"
+)
+
+var errLinux = errors.New("volumes are attached to Linux machines only")
+
+// Find fails: only Linux has it, as all that follows.
+func (s System) Find(context.Context, string, string) (Device, error) { return Device{}, errLinux }
+
+// Inspect fails.
+func (s System) Inspect(context.Context, Device, Record) (Finding, error) {
+	return Finding{}, errLinux
+}
+
+// Format fails.
+func (s System) Format(context.Context, Plan, Device) (Finding, error) { return Finding{}, errLinux }
+
+// Open fails.
+func (s System) Open(context.Context, Plan) (*Mounted, error) { return nil, errLinux }
+
+// Close fails.
+func (s System) Close(context.Context, *Mounted) error { return errLinux }
+
+// Check fails.
+func (s System) Check(context.Context, Device, Finding) (bool, error) { return false, errLinux }
+
+// Mount fails.
+func (s System) Mount(context.Context, Device, Finding, string) error { return errLinux }
+
+// Grow fails.
+func (s System) Grow(context.Context, Device, Finding, string) (int64, string, error) {
+	return 0, "", errLinux
+}
+
+// Unmount fails.
+func (s System) Unmount(context.Context, string, string) error { return errLinux }
+
+// UsageOf fails.
+func UsageOf(string) (Usage, error) { return Usage{}, errLinux }

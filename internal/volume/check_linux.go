@@ -40,7 +40,7 @@ func (s System) Check(ctx context.Context, d Device, f Finding) (repaired bool, 
 
 // fixDamage is what a person does about a damaged file system.
 func fixDamage(d Device, command string) string {
-	return fmt.Sprintf("nothing was written; take a snapshot first, aws ec2 create-snapshot --volume-id %s, then repair it on an instance: %s", d.Volume, command)
+	return fmt.Sprintf("take a snapshot first, aws ec2 create-snapshot --volume-id %s, then repair it on an instance: %s", d.Volume, command)
 }
 
 // growFrom is from how many bytes on a rest of the volume is worth it; ext4

@@ -73,6 +73,10 @@ func (f facts) holds() string {
 	}
 	if len(list) == 0 {
 		for _, name := range f.wipefs {
+			if name == "gpt" || name == "PMBR" || name == "dos" {
+				list = append(list, tableName(name))
+				continue
+			}
 			list = append(list, "a signature of "+name)
 		}
 	}

@@ -21,14 +21,14 @@ const lookMax = 5 * time.Second
 const mostHolders = 8
 
 // holdersOf names who uses a mount: "rsync (pid 812, /mnt/c/a open)".
-func holdersOf(ctx context.Context, m mountPoint, point string) []string {
+func holdersOf(ctx context.Context, device, point string) []string {
 	ctx, cancel := context.WithTimeout(ctx, lookMax)
 	defer cancel()
 	found := make(chan string)
 	go func() {
 		defer close(found)
-		everyProcess(ctx, m, found)
-		for _, h := range kernelHolders(m, point) {
+		everyProcess(ctx, device, found)
+		for _, h := range kernelHolders(device, point) {
 			tell(ctx, found, h)
 		}
 	}()
@@ -56,7 +56,7 @@ func tell(ctx context.Context, to chan<- string, s string) {
 	}
 }
 
-func everyProcess(ctx context.Context, m mountPoint, found chan<- string) {
+func everyProcess(ctx context.Context, device string, found chan<- string) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return
@@ -67,7 +67,7 @@ func everyProcess(ctx context.Context, m mountPoint, found chan<- string) {
 		if _, err := strconv.Atoi(e.Name()); err != nil || ctx.Err() != nil {
 			continue
 		}
-		if how := uses(e.Name(), m.device); how != "" {
+		if how := uses(e.Name(), device); how != "" {
 			tell(ctx, found, fmt.Sprintf("%s (pid %s, %s)", nameOf(e.Name()), e.Name(), how))
 			continue
 		}
@@ -80,7 +80,7 @@ func everyProcess(ctx context.Context, m mountPoint, found chan<- string) {
 		if err != nil {
 			continue
 		}
-		if i := slices.IndexFunc(mounts, func(o mountPoint) bool { return o.device == m.device }); i >= 0 {
+		if i := slices.IndexFunc(mounts, func(o mountPoint) bool { return o.device == device }); i >= 0 {
 			tell(ctx, found, fmt.Sprintf("%s (pid %s, which has it mounted at %s in a namespace of its own)", nameOf(e.Name()), e.Name(), mounts[i].at))
 		}
 	}
@@ -155,11 +155,11 @@ func mapped(dir, device string) string {
 
 // kernelHolders are those that no process shows: other mounts of it here, and
 // loop devices on its files.
-func kernelHolders(m mountPoint, point string) []string {
+func kernelHolders(device, point string) []string {
 	var list []string
 	if mounts, err := mountsOf("self"); err == nil {
 		for _, o := range mounts {
-			if o.at != point && (o.device == m.device || strings.HasPrefix(o.at, point+"/")) {
+			if o.at != point && (o.device == device || strings.HasPrefix(o.at, point+"/")) {
 				list = append(list, "the mount at "+o.at)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -109,14 +110,24 @@ func (h *hold) same(f Finder, name string) error {
 // include lets others in; the lock stays.
 func (h *hold) include() {
 	if h.excl != nil {
-		h.excl.Close()
+		letGo(h.excl)
 		h.excl = nil
 	}
 }
 
 func (h *hold) release() {
 	h.include()
-	h.lock.Close()
+	letGo(h.lock)
+}
+
+// letGo closes a file of which no child has a copy: one that is being started
+// has them all until it executes its program, and a device that is still held
+// by such a copy is refused by mkfs and e2fsck. The Close of a device that was
+// only read has nothing to say.
+func letGo(f *os.File) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f.Close()
 }
 
 func pause(ctx context.Context, d time.Duration) error {

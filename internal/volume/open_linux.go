@@ -89,7 +89,7 @@ func (s System) heal(ctx context.Context, m *Mounted) error {
 	for _, old := range mounts {
 		if old.at == m.Point && ours[old.device] {
 			m.Notes = append(m.Notes, "it was still mounted at "+m.Point+", by a run that was cut off; it was unmounted first")
-			return s.Unmount(ctx, m.Device.Volume, m.Point)
+			return s.unmount(ctx, m.Device.Volume, old.source, m.Point)
 		}
 	}
 	return nil
@@ -110,11 +110,6 @@ func numbersOf(path string) (map[string]bool, error) {
 		all[majorMinor(p.rdev)] = true
 	}
 	return all, nil
-}
-
-// Close syncs, unmounts and makes sure that nobody uses the device any more.
-func (s System) Close(ctx context.Context, m *Mounted) error {
-	return s.Unmount(ctx, m.Device.Volume, m.Point)
 }
 
 // grow enlarges the file system; when that fails, there is less room, and the
@@ -161,7 +156,7 @@ func (s System) Mount(ctx context.Context, d Device, f Finding, point string) er
 		return e
 	}
 	if err := mountedAt(f.Path, point); err != nil {
-		return failed("mount", d.Volume, errors.Join(err, s.Unmount(context.WithoutCancel(ctx), d.Volume, point)))
+		return failed("mount", d.Volume, errors.Join(err, s.unmount(context.WithoutCancel(ctx), d.Volume, f.Path, point)))
 	}
 	s.log().Info("mounted", "volume", d.Volume, "device", f.Path, "at", point)
 	return nil

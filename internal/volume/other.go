@@ -37,8 +37,5 @@ func (s System) Grow(context.Context, Device, Finding, string) (int64, string, e
 	return 0, "", errLinux
 }
 
-// Unmount fails.
-func (s System) Unmount(context.Context, string, string) error { return errLinux }
-
 // UsageOf fails.
 func UsageOf(string) (Usage, error) { return Usage{}, errLinux }

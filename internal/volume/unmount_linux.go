@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -17,25 +18,34 @@ const (
 	busyEvery = 250 * time.Millisecond
 )
 
-// Unmount writes everything to the volume, unmounts it, and makes sure that it
+// Close writes everything to the volume, unmounts it, and makes sure that it
 // is not mounted any more, in no other namespace either: what still uses it is
-// named (ErrBusy). It is never taken out of sight while somebody uses it.
-// What is not mounted is no error.
-func (s System) Unmount(ctx context.Context, volume, point string) error {
-	m, err := mountAt(point)
-	if err != nil || m == nil {
-		return failedOrNil("unmount", volume, err)
-	}
-	if r, err := run(ctx, syncMax, nil, "sync", "-f", point); err != nil {
+// named (ErrBusy), and it may be called again then. A volume is never taken
+// out of sight while somebody uses it. What is not mounted is no error.
+func (s System) Close(ctx context.Context, m *Mounted) error {
+	return s.unmount(ctx, m.Device.Volume, or(m.Finding.Path, m.Device.Path), m.Point)
+}
+
+func (s System) unmount(ctx context.Context, volume, path, point string) error {
+	rdev, err := deviceNumber(path)
+	if err != nil {
 		return failed("unmount", volume, err)
-	} else if r.code != 0 {
-		return &Error{Doing: "unmount", Volume: volume, Reason: "not everything could be written to it: " + r.error("sync").Error(), Fix: "it stays mounted; dmesg on the instance says more", Err: ErrDamaged}
+	}
+	device := majorMinor(rdev)
+	m, err := mountAt(point, device)
+	if err != nil {
+		return failed("unmount", volume, err)
+	}
+	if m != nil {
+		if err := s.sync(ctx, volume, point); err != nil {
+			return err
+		}
 	}
 	end := time.Now().Add(busyWait)
 	for {
-		err := umount(ctx, *m, point)
+		err := umount(ctx, point, device)
 		if err == nil {
-			err = gone(*m, point)
+			err = gone(path, device)
 		}
 		if err == nil {
 			s.log().Info("unmounted", "volume", volume, "at", point)
@@ -45,38 +55,44 @@ func (s System) Unmount(ctx context.Context, volume, point string) error {
 			return failed("unmount", volume, err)
 		}
 		if time.Now().After(end) || pause(ctx, busyEvery) != nil {
-			return stillHeld(context.WithoutCancel(ctx), volume, *m, point, err)
+			return stillHeld(context.WithoutCancel(ctx), volume, device, point, err)
 		}
 	}
 }
 
-func failedOrNil(doing, volume string, err error) error {
+func (s System) sync(ctx context.Context, volume, point string) error {
+	r, err := run(ctx, syncMax, nil, "sync", "-f", point)
+	if err == nil && r.code != 0 {
+		err = r.error("sync")
+	}
 	if err == nil {
 		return nil
 	}
-	return failed(doing, volume, err)
+	return &Error{
+		Doing: "unmount", Volume: volume, Reason: "not everything could be written to it: " + err.Error(),
+		Fix: "it stays mounted; dmesg on the instance says more", Err: err,
+	}
 }
 
 // stillHeld names those who use it.
-func stillHeld(ctx context.Context, volume string, m mountPoint, point string, err error) error {
+func stillHeld(ctx context.Context, volume, device, point string, err error) error {
 	e := &Error{Doing: "unmount", Volume: volume, Reason: "it is still in use", Err: err,
 		Fix: "it was not forced: end what uses it; the volume is let go when the instance ends"}
-	if list := holdersOf(ctx, m, point); len(list) > 0 {
+	if list := holdersOf(ctx, device, point); len(list) > 0 {
 		e.Reason += ": " + strings.Join(list, ", ")
 	}
 	return e
 }
 
-// mountAt is what is mounted at a place, nil when nothing is; the last one
-// when several are.
-func mountAt(point string) (*mountPoint, error) {
+// mountAt is the mount of a device at a place, nil when there is none.
+func mountAt(point, device string) (*mountPoint, error) {
 	mounts, err := mountsOf("self")
 	if err != nil {
 		return nil, err
 	}
 	var found *mountPoint
 	for _, m := range mounts {
-		if m.at == point {
+		if m.at == point && m.device == device {
 			found = &m
 		}
 	}
@@ -85,8 +101,8 @@ func mountAt(point string) (*mountPoint, error) {
 
 // soundness fails when the kernel has made a file system read-only: it found
 // an error in it, or could not write.
-func (m mountPoint) soundness(volume string) error {
-	if !strings.HasPrefix(m.super+",", "ro,") {
+func (m *mountPoint) soundness(volume string) error {
+	if m == nil || !strings.HasPrefix(m.super+",", "ro,") {
 		return nil
 	}
 	return &Error{Doing: "unmount", Volume: volume, Err: ErrDamaged,
@@ -96,9 +112,9 @@ func (m mountPoint) soundness(volume string) error {
 
 // umount is a process of its own, since the kernel writes before it returns.
 // What was unmounted by a try before is no error.
-func umount(ctx context.Context, was mountPoint, point string) error {
-	m, err := mountAt(point)
-	if err != nil || m == nil || m.device != was.device {
+func umount(ctx context.Context, point, device string) error {
+	m, err := mountAt(point, device)
+	if err != nil || m == nil {
 		return err
 	}
 	r, err := run(ctx, umountMax, nil, "umount", point)
@@ -115,25 +131,23 @@ func umount(ctx context.Context, was mountPoint, point string) error {
 
 // gone makes sure that a device is mounted nowhere: not here, and, since it
 // can be opened exclusively, not in another namespace.
-func gone(m mountPoint, point string) error {
+func gone(path, device string) error {
 	mounts, err := mountsOf("self")
 	if err != nil {
 		return err
 	}
 	for _, other := range mounts {
-		if other.at == point {
-			return fmt.Errorf("%w: %s is mounted at %s, too", ErrBusy, other.source, point)
-		}
-		if other.device == m.device {
-			return fmt.Errorf("%w: %s is mounted at %s, too", ErrBusy, m.source, other.at)
+		if other.device == device {
+			return fmt.Errorf("%w: %s is mounted at %s, too", ErrBusy, path, other.at)
 		}
 	}
-	fd, err := unix.Open(m.source, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("%w: the kernel still uses %s", ErrBusy, m.source)
+		return fmt.Errorf("%w: the kernel still uses %s", ErrBusy, path)
 	}
 	if err != nil {
-		return fmt.Errorf("open %s: %w", m.source, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	return unix.Close(fd)
+	letGo(os.NewFile(uintptr(fd), path))
+	return nil
 }

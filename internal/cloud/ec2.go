@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -11,7 +12,12 @@ import (
 )
 
 // EC2 is Amazon EC2 in the region in use.
-type EC2 struct{ client *ec2.Client }
+type EC2 struct {
+	client *ec2.Client
+	pause  time.Duration // between two looks at something that goes on
+}
+
+const volumePause = 2 * time.Second
 
 // EC2 sends no request.
 func (c *Cloud) EC2() (EC2, error) {
@@ -23,7 +29,7 @@ func (c *Cloud) EC2() (EC2, error) {
 	return EC2{ec2.NewFromConfig(c.cfg, func(o *ec2.Options) {
 		o.Region = region
 		o.BaseEndpoint = endpoint
-	})}, nil
+	}), min(volumePause, c.o.MaxBackoff)}, nil
 }
 
 // An InstanceType is what EC2 says of one.

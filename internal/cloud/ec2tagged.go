@@ -53,13 +53,20 @@ func instance(i types.Instance) Instance {
 	return found
 }
 
-// A Volume is one that has a tag. State is EC2's: "available", "in-use".
+// A Volume is an EBS volume. State is EC2's: "available", "in-use".
 type Volume struct {
 	ID, Type, Zone, State string // the type: "gp3"
-	Instance              string // that has it; ""
-	GiB                   int
-	Created               time.Time
-	Tags                  map[string]string
+	// Instance has it, as Device, "" when none does; several have some, and are
+	// all named. Attachment is EC2's word: "attaching", "attached",
+	// "detaching", "busy".
+	Instance, Device, Attachment string
+	// From is the snapshot that it was made from, or the volume that it is a
+	// copy of; "": it began blank.
+	From      string
+	Encrypted bool
+	GiB       int
+	Created   time.Time
+	Tags      map[string]string
 }
 
 // Volumes lists those with a tag.
@@ -74,20 +81,33 @@ func (e EC2) Volumes(ctx context.Context, tag, value string) ([]Volume, error) {
 			return nil, explainSetup(err, "ec2:DescribeVolumes", "the volumes of "+value)
 		}
 		for _, v := range page.Volumes {
-			found := Volume{
-				ID: aws.ToString(v.VolumeId), Type: string(v.VolumeType), Zone: aws.ToString(v.AvailabilityZone), State: string(v.State),
-				GiB: int(aws.ToInt32(v.Size)), Created: aws.ToTime(v.CreateTime), Tags: tagMap(v.Tags),
-			}
-			for _, a := range v.Attachments {
-				found.Instance = aws.ToString(a.InstanceId)
-			}
-			list = append(list, found)
+			list = append(list, volume(v))
 		}
 	}
 	return list, nil
 }
 
-// A Snapshot is one that has a tag. State is EC2's: "pending", "completed".
+func volume(v types.Volume) Volume {
+	found := Volume{
+		ID: aws.ToString(v.VolumeId), Type: string(v.VolumeType), Zone: aws.ToString(v.AvailabilityZone), State: string(v.State),
+		From: first(aws.ToString(v.SnapshotId), aws.ToString(v.SourceVolumeId)), Encrypted: aws.ToBool(v.Encrypted),
+		GiB: int(aws.ToInt32(v.Size)), Created: aws.ToTime(v.CreateTime), Tags: tagMap(v.Tags),
+	}
+	for _, a := range v.Attachments {
+		if a.State == types.VolumeAttachmentStateDetached {
+			continue
+		}
+		if found.Instance != "" {
+			found.Instance += " and " // which is no instance's id: nobody's alone
+		}
+		found.Instance += aws.ToString(a.InstanceId)
+		found.Device, found.Attachment = aws.ToString(a.Device), string(a.State)
+	}
+	return found
+}
+
+// A Snapshot is one of a volume. State is EC2's: "pending", "completed",
+// "error".
 type Snapshot struct {
 	ID, Volume, State string
 	GiB               int

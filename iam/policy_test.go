@@ -44,6 +44,7 @@ func everything(at iam.Place) *iam.Policy {
 	p.Add(at, iam.ReadParameters("/a/token", "plain"), iam.ReadSecrets("token", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf"))
 	p.Add(at, iam.Decrypt([]string{"arn:aws:kms:eu-west-1:123456789012:key/1234"}, "ssm", "secretsmanager"))
 	p.Add(at, iam.Publish(iam.TopicARN("reports")), iam.LeaveGroup("weekly"))
+	p.Add(at, iam.UseVolumes("mayfly:deployment", "weekly", "mayfly:formatting", "mayfly:formatted")...)
 	return p
 }
 

@@ -18,6 +18,30 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	const head = `{"Version": "2012-10-17", "Statement": [{"Sid": "a", "Effect": "Allow", "Action": "ec2:CreateTags", "Resource": "*", "Condition": `
+	for _, tt := range []struct {
+		condition, got string
+		there, want    bool
+	}{
+		{`{"StringEquals": {"k": ["a", "b*"]}}`, "a", true, true}, {`{"StringEquals": {"k": ["a", "b*"]}}`, "bc", true, false}, {`{"StringEquals": {"k": "a"}}`, "", false, false},
+		{`{"ForAllValues:StringEquals": {"k": ["a", "b"]}}`, "b,a", true, true}, {`{"ForAllValues:StringEquals": {"k": ["a", "b"]}}`, "a,c", true, false}, {`{"ForAllValues:StringEquals": {"k": ["a"]}}`, "", false, true},
+	} {
+		p, err := Parse([]byte(head + tt.condition + `}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Request{Action: "ec2:CreateTags", Resource: "x", Context: map[string]string{}}
+		if tt.there {
+			r.Context["k"] = tt.got
+		}
+		if got := p.Allows(r) != ""; got != tt.want {
+			t.Errorf("%s of %q: %t", tt.condition, tt.got, got)
+		}
+	}
+}
+
 // TestParseRefuses what the evaluator would not understand.
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
@@ -25,7 +49,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, doc := range []string{
 		`{}`, `{"Statement": []}`, head + `}]}`, // no resource
 		head + `, "Resource": "*", "NotAction": "x"}]}`,
-		head + `, "Resource": "*", "Condition": {"StringEquals": {"a": "b"}}}]}`,
+		head + `, "Resource": "*", "Condition": {"NumericEquals": {"a": "1"}}}]}`,
 		head + `, "Resource": "*", "Condition": {"Null": {}}}]}`,
 		`{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}]}`,
 	} {

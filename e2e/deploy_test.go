@@ -251,6 +251,9 @@ func (l *laptop) checkPolicy() {
 	// Needed where moto did not make it necessary: an instance that ends
 	// without a run, an upload that fails.
 	used := map[string]bool{"ec2:GetConsoleOutput": true, "s3:AbortMultipartUpload": true, "sns:Subscribe": true}
+	for _, a := range []string{"ec2:CreateVolume", "ec2:CreateTags"} { // by mayfly volume
+		used[a] = true
+	}
 	l.calls.mu.Lock()
 	for action := range l.calls.actions {
 		used[action] = true

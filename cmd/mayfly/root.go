@@ -117,6 +117,7 @@ cloud instance that reports and then ends itself.`,
 		&cobra.Group{ID: "start", Title: "Start:"},
 		&cobra.Group{ID: "aws", Title: "AWS:"},
 		&cobra.Group{ID: "data", Title: "Data:"},
+		&cobra.Group{ID: "hosts", Title: "Hosts:"},
 		&cobra.Group{ID: "print", Title: "Print:"},
 	)
 	for _, c := range []*cobra.Command{newInitCmd(a), newCheckCmd(a), newRunCmd(a)} {
@@ -129,6 +130,10 @@ cloud instance that reports and then ends itself.`,
 	}
 	for _, c := range []*cobra.Command{newListCmd(a), newRestoreCmd(a), newVerifyCmd(a)} {
 		c.GroupID = "data"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{newVolumeCmd(a)} {
+		c.GroupID = "hosts"
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{newUserdataCmd(a), newIAMCmd(a), newSchemaCmd(a), newVersionCmd(a), newCompletionCmd(a)} {

@@ -63,7 +63,7 @@ func (g *group) kill() []int {
 }
 
 func (g *group) oomKills(bool) int { return 0 }
-func (g *group) close() error  { return nil }
+func (g *group) close() error      { return nil }
 
 func nameOf(pid int) string { return strconv.Itoa(pid) }
 

@@ -47,29 +47,32 @@ func TestByHand(t *testing.T) {
 	}
 }
 
-// TestCookbook checks what docs/cookbook.md and the README show of commands:
+// TestCookbook checks what docs/cookbook.md, docs/directories.md and the README
+// show of commands and directories:
 // the configs are good, and their policies ones that AWS takes. The end-to-end
 // suite runs those of the cookbook.
 func TestCookbook(t *testing.T) {
 	t.Parallel()
 	var configs []string
-	doc, err := os.ReadFile("../../docs/cookbook.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range yamlBlock.FindAllSubmatch(doc, -1) {
-		configs = append(configs, string(m[1]))
+	for _, name := range []string{"cookbook", "directories"} {
+		doc, err := os.ReadFile("../../docs/" + name + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range yamlBlock.FindAllSubmatch(doc, -1) {
+			configs = append(configs, string(m[1]))
+		}
 	}
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range yamlBlock.FindAllSubmatch(readme, -1) {
-		if strings.HasPrefix(string(m[1]), "jobs:\n  - name: dump\n") {
+		if strings.HasPrefix(string(m[1]), "jobs:\n") {
 			configs = append(configs, "name: readme\nregion: eu-west-1\nstore: s3://backups\n"+string(m[1]))
 		}
 	}
-	if len(configs) < 5 {
+	if len(configs) < 10 {
 		t.Fatalf("only %d configs are found", len(configs))
 	}
 	for _, config := range configs {

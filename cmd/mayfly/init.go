@@ -18,13 +18,13 @@ func newInitCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "init",
 		Short:   "Write a first config",
-		Example: "  mayfly init github --owner octocat",
+		Example: "  mayfly init github --owner octocat\n  mayfly init sync --from /srv/documents",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("say what the config is for: mayfly init github --owner you")
+			return errors.New("say what the config is for: mayfly init github --owner you, or mayfly init sync --from DIRECTORY")
 		},
 	}
-	c.AddCommand(newInitGithubCmd(a))
+	c.AddCommand(newInitGithubCmd(a), newInitSyncCmd(a))
 	return c
 }
 
@@ -51,18 +51,53 @@ func newInitGithubCmd(a *app) *cobra.Command {
 	return c
 }
 
-// initGithub writes the config, once it has passed the check.
+func newInitSyncCmd(a *app) *cobra.Command {
+	var s starter
+	c := &cobra.Command{
+		Use:   "sync",
+		Short: "Write a config that keeps a directory in a store",
+		Example: `  mayfly init sync --from /srv/documents
+  mayfly init sync --from /srv/documents --store s3://documentsbucket --region eu-west-1`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if s.from == "" {
+				return usageError(errors.New("init sync: which directory? add --from DIRECTORY"))
+			}
+			dir, err := filepath.Abs(s.from)
+			if err != nil {
+				return usageError(fmt.Errorf("init sync: find the directory %s: %w: write its whole path", s.from, err))
+			}
+			s.from = dir
+			return a.initConfig("sync", s)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&s.from, "from", "", "the `DIRECTORY` to keep")
+	f.StringVar(&s.name, "name", "files-backup", "`NAME` of the deployment")
+	f.StringVar(&s.store, "store", "", "where to keep it: s3://BUCKET or file:///DIRECTORY (default a directory beside the config)")
+	f.StringVar(&s.region, "region", "", "AWS `REGION`, needed for s3:// and for e-mail")
+	f.StringVar(&s.email, "email", "", "`ADDRESS` that gets the report")
+	f.StringVarP(&s.output, "output", "o", defaultConfig, "`FILE` to write")
+	return c
+}
+
+// initGithub writes the config for repositories.
 func (a *app) initGithub(s starter) error {
 	if len(s.owners) == 0 {
 		return usageError(errors.New("init github: whose repositories? add --owner with a user or organization, or --owner me"))
 	}
+	return a.initConfig("github", s)
+}
+
+// initConfig writes the config, once it has passed the check.
+func (a *app) initConfig(kind string, s starter) error {
 	if s.zone != "" && s.start == "" {
-		return usageError(errors.New("init github: --timezone is that of --start: add it, like --start \"0 17 * * FRI\""))
+		return usageError(errors.New("init " + kind + ": --timezone is that of --start: add it, like --start \"0 17 * * FRI\""))
 	}
 	if s.store == "" {
 		dir, err := filepath.Abs(filepath.Join(filepath.Dir(s.output), "backups"))
 		if err != nil {
-			return usageError(fmt.Errorf("init github: find this directory: %w: say where to keep the backups with --store", err))
+			return usageError(fmt.Errorf("init "+kind+": find this directory: %w: say where to keep the backups with --store", err))
 		}
 		s.store = "file://" + filepath.ToSlash(dir)
 	}
@@ -71,13 +106,13 @@ func (a *app) initGithub(s starter) error {
 		s.region = cmp.Or(a.getenv("AWS_REGION"), a.getenv("AWS_DEFAULT_REGION"))
 	}
 	if s.region == "" && (s.email != "" || strings.HasPrefix(s.store, "s3://")) {
-		return usageError(errors.New("init github: buckets and e-mail topics are in a region: add --region, like eu-west-1"))
+		return usageError(errors.New("init " + kind + ": buckets and e-mail topics are in a region: add --region, like eu-west-1"))
 	}
 	if s.start != "" && !strings.HasPrefix(s.store, "s3://") {
-		return usageError(errors.New("init github: --start is for an instance, which needs a bucket: add --store s3://BUCKET"))
+		return usageError(errors.New("init " + kind + ": --start is for an instance, which needs a bucket: add --store s3://BUCKET"))
 	}
 	if s.start != "" && s.email == "" {
-		return usageError(errors.New("init github: nobody would hear of a run that an instance could not start: add --email with --start"))
+		return usageError(errors.New("init " + kind + ": nobody would hear of a run that an instance could not start: add --email with --start"))
 	}
 	text := s.text()
 	if _, err := a.parseConfig(s.output, []byte(text)); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ type starter struct {
 	owners                                    []string
 	name, store, region, email, token, output string
 	start, zone                               string
+	from                                      string // a directory to sync, instead of owners
 }
 
 // text is the config, with comments that say what else there is. What is not
@@ -53,6 +55,10 @@ func (s starter) text() string {
 	optional(s.start != "", "schedule: {%s, deadline: 2h}", s.schedule(), `start: "0 17 * * FRI", timezone: Europe/Berlin`)
 	line("")
 	line("jobs:")
+	if s.from != "" {
+		s.syncJob(line)
+		return b.String()
+	}
 	line("  - name: github")
 	line("    github:")
 	line("      # Users and organizations, or me: everything the token can read.")
@@ -67,6 +73,36 @@ func (s starter) text() string {
 	line("      # archived: false")
 	line("      # wiki: false")
 	return b.String()
+}
+
+// syncJob writes the job of a directory.
+func (s starter) syncJob(line func(string, ...any)) {
+	line("  - name: %s", yamlText(s.jobName()))
+	line("    sync:")
+	line("      # The directory; to: instead of from: brings the store's files to one.")
+	line("      from: %s", yamlText(s.from))
+	line("      # Patterns as rclone's. Everything is included by default.")
+	line("      # include: [\"*.jpg\"]")
+	line("      # exclude: [\"*.tmp\", cache/]")
+	line("      # Delete in the store what is gone here; never more than so much at once.")
+	line("      # delete: true")
+	line("      # max_delete: 10%%")
+	line("      # compare: checksum")
+	line("      # storage_class: STANDARD_IA")
+}
+
+var (
+	nameForm = regexp.MustCompile(`[^a-z0-9]+`)
+	ownNames = []string{"", "admin", "runs"} // or nothing is left of the directory's
+)
+
+// jobName is the directory's, as far as a prefix can have it.
+func (s starter) jobName() string {
+	name := strings.Trim(nameForm.ReplaceAllString(strings.ToLower(filepath.Base(s.from)), "-"), "-")
+	if slices.Contains(ownNames, name) || name[0] < 'a' {
+		return "files"
+	}
+	return name
 }
 
 // schedule is the start, and its time zone where one is given.

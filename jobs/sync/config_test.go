@@ -1,6 +1,7 @@
 package dirsync
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -85,6 +86,44 @@ func TestMaxDelete(t *testing.T) {
 	for _, text := range []string{"", "-1", "10 %", "101%", "many", "1e3", "12345678901"} {
 		if err := new(MaxDelete).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
+// A role may delete files only if it is to, and use a key only if one is named.
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"
+	for name, c := range map[string]struct {
+		config Config
+		want   map[string]string // action -> resources
+	}{
+		"from": {Config{From: "/srv"}, map[string]string{
+			"s3:ListBucket": "arn:{partition}:s3:::{bucket}", "s3:GetObject": "arn:{partition}:s3:::{bucket}/{prefix}*",
+			"s3:PutObject": "arn:{partition}:s3:::{bucket}/{prefix}*", "s3:AbortMultipartUpload": "arn:{partition}:s3:::{bucket}/{prefix}*",
+			"s3:ListBucketMultipartUploads": "arn:{partition}:s3:::{bucket}", "s3:DeleteObject": "arn:{partition}:s3:::{bucket}/{prefix}.mayfly/*",
+		}},
+		"delete and key": {Config{From: "/srv", Delete: true, KMSKey: key}, map[string]string{
+			"s3:ListBucket": "arn:{partition}:s3:::{bucket}", "s3:GetObject": "arn:{partition}:s3:::{bucket}/{prefix}*",
+			"s3:PutObject": "arn:{partition}:s3:::{bucket}/{prefix}*", "s3:AbortMultipartUpload": "arn:{partition}:s3:::{bucket}/{prefix}*",
+			"s3:ListBucketMultipartUploads": "arn:{partition}:s3:::{bucket}", "s3:DeleteObject": "arn:{partition}:s3:::{bucket}/{prefix}*",
+			"kms:Decrypt": key, "kms:GenerateDataKey": key,
+		}},
+		"to": {Config{To: "/srv", Delete: true}, map[string]string{
+			"s3:ListBucket": "arn:{partition}:s3:::{bucket}", "s3:GetObject": "arn:{partition}:s3:::{bucket}/{prefix}*",
+		}},
+	} {
+		got := map[string]string{}
+		for _, s := range c.config.Needs().Permissions {
+			for _, a := range s.Actions {
+				got[a] += strings.Join(s.Resources, " ")
+			}
+			if s.Actions[0] == "kms:Decrypt" && s.Conditions["StringLike"]["kms:ViaService"] == nil {
+				t.Errorf("%s: the key can be used beside S3", name)
+			}
+		}
+		if !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

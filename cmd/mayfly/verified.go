@@ -130,7 +130,7 @@ func (v *verifier) report(segments int) error {
 		}
 	}
 	var failed error
-	if whole < len(v.found) {
+	if whole < len(v.found) || !v.dirsWhole() {
 		failed = &codeError{code: exitFailed}
 	}
 	if v.o.json {
@@ -148,16 +148,21 @@ func (v *verifier) report(segments int) error {
 			Missing      int            `json:"missing"`
 			NotChecked   int            `json:"not_checked"`
 			Repositories []verifiedJSON `json:"repositories"`
-		}{v.st.URL(""), v.o.deep, whole, damaged, missing, unchecked, list}), failed)
+			// Directories are those that sync jobs keep; the numbers above are without them.
+			Directories []verifiedDirJSON `json:"directories,omitempty"`
+		}{v.st.URL(""), v.o.deep, whole, damaged, missing, unchecked, list, v.dirs}), failed)
+	}
+	if len(v.found) == 0 {
+		return failed
 	}
 	fmt.Fprintf(v.app.stdout, "%s of %s checked: ", runner.FormatCount(segments, "archives"), runner.FormatCount(len(v.found), "repositories"))
-	if failed == nil {
+	if whole == len(v.found) {
 		how := "every byte of them is as it was written"
 		if v.o.deep {
 			how += ", and everything that the refs of any point in time need is there"
 		}
 		fmt.Fprintf(v.app.stdout, "%s.\n", how)
-		return nil
+		return failed
 	}
 	fmt.Fprintf(v.app.stdout, "%d whole", whole)
 	for _, c := range []struct {

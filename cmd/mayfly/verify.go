@@ -16,6 +16,7 @@ import (
 	"mayfly/internal/archive"
 	"mayfly/internal/rebuild"
 	"mayfly/internal/store"
+	dirsync "mayfly/jobs/sync"
 	"mayfly/runner"
 )
 
@@ -42,6 +43,9 @@ Archives that are damaged are marked: a small DAMAGED.txt beside them, which is
 all that verify writes. No run goes on from marked archives; the next one that
 backs the repository up writes a full archive.
 
+Of directories that sync jobs keep it reads every file, and names those that the
+last run has recorded and that are gone.
+
 With --deep it also rebuilds each repository, one after the other, in a work
 folder of at most --room: every object is named by its content, and everything
 is walked that the refs of any point in time need. That is what a restore does.
@@ -50,6 +54,7 @@ Exit codes: 0 all is whole, 1 something is damaged, missing or could not be
 checked, 2 bad usage or config, 4 interrupted.`,
 		Example: `  mayfly verify
   mayfly verify github/octocat/hello-world --deep
+  mayfly verify documents/letters
   mayfly verify --deep --work /mnt/scratch --room 200GB --store s3://onlinebackupbucket`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,7 +96,7 @@ func (a *app) verify(ctx context.Context, o verifyOptions, path string) error {
 		return err
 	}
 	a.unbound()
-	v := &verifier{app: a, o: o, st: st, room: room, flags: a.storeFlags(o.store), hand: byHand(config)}
+	v := &verifier{app: a, o: o, st: st, room: room, flags: a.storeFlags(o.store), hand: byHand(config), synced: syncPrefixes(config)}
 	if o.deep {
 		v.git = rebuild.FindGit(ctx)
 	}
@@ -112,17 +117,38 @@ type verifier struct {
 	flags string
 	hand  hand
 
+	synced []string // prefixes of the config's sync jobs
+	dirs   []verifiedDirJSON
+
 	mu    sync.Mutex
 	found []verified
 }
 
 func (v *verifier) run(ctx context.Context, path string) error {
-	all, prefixes, err := archive.Catalog(ctx, v.st, path)
+	tree, err := dirsync.Find(ctx, v.st, path, v.synced...)
+	switch {
+	case err != nil:
+		return err
+	case tree != nil:
+		if err := v.trees(ctx, []*dirsync.Tree{tree}); err != nil {
+			return err
+		}
+		return v.report(0)
+	}
+	seen := &dirsync.Watcher{Store: v.st}
+	all, prefixes, err := archive.Catalog(ctx, seen, path)
 	if err != nil {
 		return err
 	}
+	trees, err := seen.Trees(ctx)
+	if err != nil {
+		return err
+	}
+	if err := v.trees(ctx, trees); err != nil {
+		return err
+	}
 	indexes, gone := v.recorded(ctx, path, prefixes, all)
-	if len(all)+len(gone) == 0 {
+	if len(all)+len(gone)+len(trees) == 0 {
 		return nothingThere(ctx, v.st, path, v.flags)
 	}
 	var size int64

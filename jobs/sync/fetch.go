@@ -65,11 +65,11 @@ func (f fetch) one(ctx context.Context, rel string, o store.Object, known *recor
 	if known != nil && known.SHA256 != "" {
 		to = io.MultiWriter(w, sum)
 	}
-	if err := errors.Join(f.fill(to, body, now.Size, read), w.Close()); err != nil {
+	if err := errors.Join(fill(to, body, now.Size, read), w.Close()); err != nil {
 		return err
 	}
 	if known != nil && known.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != known.SHA256 {
-		return errors.New("its bytes are not those that were kept")
+		return errOther
 	}
 	if err := f.root.Chmod(tmp, mode); err != nil {
 		return plain(err)
@@ -86,7 +86,8 @@ func (f fetch) one(ctx context.Context, rel string, o store.Object, known *recor
 	return nil
 }
 
-func (f fetch) fill(w io.Writer, body io.Reader, size int64, read func(int64)) error {
+// fill copies a body, which must have so many bytes.
+func fill(w io.Writer, body io.Reader, size int64, read func(int64)) error {
 	buf := fetchBuffers.Get().(*[64 << 10]byte)
 	defer fetchBuffers.Put(buf)
 	n, werr := int64(0), error(nil)

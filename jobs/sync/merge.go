@@ -16,8 +16,9 @@ type pair struct {
 	local  *entry        // nil: the directory has none
 	object *store.Object // nil: the store has none
 	known  *record       // what the index says of the object, if it is about that version
-	// stale says that this is none of all that: before the next path the index
-	// has a record of nothing that is there, or cannot be read on.
+	// stale says that this is none of all that: the index has a record of an
+	// object that is not there, or is another by now; without a path it cannot
+	// be read on.
 	stale bool
 }
 
@@ -65,19 +66,19 @@ func merge(ctx context.Context, local iter.Seq[entry], objects iter.Seq2[store.O
 			case object.ok:
 				p.path = object.at.Key
 			}
-			stale := false
 			for rec.ok && rec.err == nil && (rec.at.Path < p.path || p.path == "") {
-				stale = true
+				if !yield(pair{path: rec.at.Path, stale: true}, nil) {
+					return
+				}
 				rec.next()
 			}
 			if rec.ok && rec.err != nil {
 				lost(rec.err)
-				stale, rec.ok = true, false
+				if rec.ok = false; !yield(pair{stale: true}, nil) {
+					return
+				}
 			}
 			if p.path == "" {
-				if stale {
-					yield(pair{stale: true}, nil)
-				}
 				return
 			}
 			if file.ok && file.at.path == p.path {
@@ -95,10 +96,12 @@ func merge(ctx context.Context, local iter.Seq[entry], objects iter.Seq2[store.O
 				if r := rec.at; p.object != nil && r.ETag == p.object.ETag && r.Size == p.object.Size {
 					p.known = &r
 				}
-				stale = stale || p.known == nil
 				rec.next()
+				if p.known == nil && !yield(pair{path: p.path, object: p.object, stale: true}, nil) {
+					return
+				}
 			}
-			if stale && !yield(pair{stale: true}, nil) || !yield(p, nil) {
+			if !yield(p, nil) {
 				return
 			}
 		}

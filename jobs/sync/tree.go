@@ -85,34 +85,64 @@ type File struct {
 // Files yields what the store has, in the order of its keys. An error ends it.
 func (t *Tree) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
-		none := func(func(entry) bool) {}
-		prefix := t.Prefix + "/" + t.Sub
-		for p, err := range merge(ctx, none, t.Store.List(ctx, prefix), t.index.records(ctx), t.Prefix, func(error) {}) {
+		for p, err := range t.pairs(ctx) {
 			if err != nil {
 				yield(File{}, err)
 				return
 			}
-			if p.stale {
-				continue
-			}
-			rel := p.path
-			if t.Sub != "" {
-				var inside bool
-				if rel, inside = strings.CutPrefix(p.path, t.Sub+"/"); !inside && p.path != t.Sub {
-					continue
-				} else if !inside {
-					rel = ""
-				}
-			}
-			f := File{Path: rel, Size: p.object.Size, Modified: p.object.Modified, object: *p.object, record: p.known}
-			if p.known != nil {
-				f.Modified, f.Mode, f.Known = time.Unix(0, p.known.MTime), permissions(p.known.Mode), true
-			}
-			if !yield(f, nil) {
+			if !p.stale && !yield(t.file(p), nil) {
 				return
 			}
 		}
 	}
+}
+
+// each calls file for each, and missing with the path of each that the index
+// has and the store has not.
+func (t *Tree) each(ctx context.Context, file func(File), missing func(path string)) error {
+	for p, err := range t.pairs(ctx) {
+		switch {
+		case err != nil:
+			return err
+		case !p.stale:
+			file(t.file(p))
+		case p.path != "" && p.object == nil:
+			missing(p.path)
+		}
+	}
+	return nil
+}
+
+// pairs are what store and index have of the tree.
+func (t *Tree) pairs(ctx context.Context) iter.Seq2[pair, error] {
+	return func(yield func(pair, error) bool) {
+		none := func(func(entry) bool) {}
+		for p, err := range merge(ctx, none, t.Store.List(ctx, t.Prefix+"/"+t.Sub), t.index.records(ctx), t.Prefix, func(error) {}) {
+			if _, inside := t.relative(p.path); (err != nil || inside) && !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// relative is a path within the tree.
+func (t *Tree) relative(path string) (string, bool) {
+	switch {
+	case t.Sub == "":
+		return path, true
+	case path == t.Sub:
+		return "", true
+	}
+	return strings.CutPrefix(path, t.Sub+"/")
+}
+
+func (t *Tree) file(p pair) File {
+	f := File{Size: p.object.Size, Modified: p.object.Modified, object: *p.object, record: p.known}
+	f.Path, _ = t.relative(p.path)
+	if p.known != nil {
+		f.Modified, f.Mode, f.Known = time.Unix(0, p.known.MTime), permissions(p.known.Mode), true
+	}
+	return f
 }
 
 // Sum counts the files and their bytes.

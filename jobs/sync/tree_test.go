@@ -1,0 +1,148 @@
+//go:build unix
+
+package dirsync
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mayfly/internal/s3test"
+)
+
+// kept is a tree of what the world has.
+func (w *world) kept(path string) *Tree {
+	w.t.Helper()
+	tree, err := Find(w.t.Context(), w.st, path)
+	if err != nil || tree == nil {
+		w.t.Fatalf("%s: %v, %v", path, tree, err)
+	}
+	return tree
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write("a/b", "1", "a-b", "2", "a/c/d", "3")
+	w.expect(3, 0)
+	for path, want := range map[string][]string{
+		"my/docs": {"a-b", "a/b", "a/c/d"}, "my/docs/a": {"b", "c/d"}, "my/docs/a/c": {"d"}, "my/docs/a/b": {""}, "my/docs/a/c/d/e": nil, "my/docs/x": nil,
+	} {
+		var got []string
+		for f, err := range w.kept(path).Files(t.Context()) {
+			if err != nil || !f.Known || f.Mode != 0o644 {
+				t.Errorf("%s: %+v, %v", path, f, err)
+			}
+			got = append(got, f.Path)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	for _, path := range []string{"my", "my/doc", "my/docs-2", "other/my/docs"} {
+		if tree, err := Find(t.Context(), w.st, path); tree != nil || err != nil {
+			t.Errorf("%s: %v, %v", path, tree, err)
+		}
+	}
+	seen := &Watcher{Store: w.st}
+	for range seen.List(t.Context(), "") {
+	}
+	trees, err := seen.Trees(t.Context())
+	if err != nil || len(trees) != 1 || trees[0].Path() != "my/docs" || !trees[0].Changed.Equal(w.start) {
+		t.Errorf("%+v, %v", trees, err)
+	}
+}
+
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Compare = "checksum"
+	w.write("a", "1", "d/b", strings.Repeat("x", 300<<10), "d/c", "2", "d/e", "3")
+	w.expect(4, 0)
+	w.srv.SetObject("bucket", "deep/my/docs/d/c/../f", []byte("leads out"))
+	w.setFault(func(r *s3test.Request) s3test.Fault {
+		switch {
+		case r.Op == "GetObject" && strings.HasSuffix(r.Key, "/d/c"):
+			return s3test.Fault{Status: 403, Code: "InvalidObjectState"}
+		case r.Op == "GetObject" && strings.HasSuffix(r.Key, "/d/e"):
+			return s3test.Fault{Flip: true}
+		}
+		return s3test.Fault{}
+	})
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	n := int64(0)
+	res, err := w.kept("my/docs").Restore(t.Context(), root, "", func(k int64) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		n += k
+	})
+	if err != nil || res.Files != 2 || res.Missed != 3 || len(res.Failed) != 3 || res.Bytes != 300<<10+1 || n < res.Bytes {
+		t.Errorf("%+v, %v, %d read", res, err, n)
+	}
+	w.dir = dir
+	w.same(w.here(), map[string]string{"a": "1", "d/b": strings.Repeat("x", 300<<10)})
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Compare = "checksum"
+	w.write("a", "1", "b", "2", "c", "3", "d", "4", "e/f", "5")
+	w.expect(5, 0)
+	v, err := w.kept("my/docs").Verify(t.Context(), nil)
+	if err != nil || !v.Whole() || v.Files != 5 || v.Bytes != 5 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	w.drop("my/docs/a")
+	w.drop("my/docs/e/f")
+	w.srv.SetObject("bucket", "deep/my/docs/d", []byte("of another tool"))
+	w.setFault(func(r *s3test.Request) s3test.Fault {
+		switch {
+		case r.Op == "GetObject" && strings.HasSuffix(r.Key, "/b"):
+			return s3test.Fault{Flip: true}
+		case r.Op == "GetObject" && strings.HasSuffix(r.Key, "/c"):
+			return s3test.Fault{Status: 403, Code: "AccessDenied"}
+		}
+		return s3test.Fault{}
+	})
+	v, err = w.kept("my/docs").Verify(t.Context(), nil)
+	if err != nil || v.Whole() || v.Files != 1 || len(v.Damaged) != 1 || len(v.Unread) != 1 || !slices.Equal(v.Missing, []string{"my/docs/a", "my/docs/e/f"}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+	v, err = w.kept("my/docs/e").Verify(t.Context(), nil)
+	if err != nil || !slices.Equal(v.Missing, []string{"my/docs/e/f"}) || len(v.Unread) > 0 {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// Bytes of a directory store that have changed with size and time kept are
+// found by the index's checksum.
+func TestVerifyDir(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).inDir()
+	w.config.Compare = "checksum"
+	w.write("a", "1", "b", "2")
+	w.expect(2, 0)
+	file := filepath.Join(strings.TrimPrefix(w.st.URL(""), "file://"), "my/docs/b")
+	fi, err := os.Stat(file)
+	if err == nil {
+		err = os.WriteFile(file, []byte("X"), 0o600)
+	}
+	if err == nil {
+		err = os.Chtimes(file, fi.ModTime(), fi.ModTime())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := w.kept("my/docs").Verify(t.Context(), nil)
+	if err != nil || len(v.Damaged) != 1 || v.Files != 1 {
+		t.Errorf("%+v, %v", v, err)
+	}
+}

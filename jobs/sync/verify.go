@@ -1,0 +1,91 @@
+package dirsync
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"mayfly/internal/store"
+)
+
+// A Verified says what reading a whole tree has come to.
+type Verified struct {
+	Files   int // that were read
+	Bytes   int64
+	Damaged []string // paths, and what is wrong
+	Missing []string // paths that the last run has recorded, and that are not there
+	// Unread are paths that could not be read, and why.
+	Unread []string
+}
+
+// Whole reports whether nothing is wrong.
+func (v Verified) Whole() bool { return len(v.Damaged)+len(v.Missing)+len(v.Unread) == 0 }
+
+// Verify reads every byte. Objects are held against the checksum that the store
+// keeps of them, and the one of the index where there is one. read is told how
+// many bytes have come.
+func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
+	var mu sync.Mutex
+	var v Verified
+	files := make(chan File)
+	var workers sync.WaitGroup
+	for range defaultParallel {
+		workers.Go(func() {
+			for f := range files {
+				err := t.verify(ctx, f, read)
+				mu.Lock()
+				switch what := fmt.Sprintf("%s: %v", f.object.Key, err); {
+				case err == nil:
+					v.Files++
+					v.Bytes += f.Size
+				case errors.Is(err, store.ErrNotExist): // deleted meanwhile
+				case errors.Is(err, errOther), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "checksum did not match"):
+					v.Damaged = append(v.Damaged, what)
+				default:
+					v.Unread = append(v.Unread, what)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	err := t.each(ctx, func(f File) { files <- f }, func(path string) { v.Missing = append(v.Missing, t.Prefix+"/"+path) })
+	close(files)
+	workers.Wait()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return v, err
+}
+
+var errOther = errors.New("its bytes are not those that were kept")
+
+func (t *Tree) verify(ctx context.Context, f File, read func(int64)) error {
+	sum := sha256.New()
+	to := io.Discard
+	if f.record != nil && f.record.SHA256 != "" {
+		to = sum
+	}
+	for try := 1; ; try++ {
+		body, o, err := t.Store.Open(ctx, f.object.Key, 0, -1)
+		if err != nil {
+			return err
+		}
+		sum.Reset()
+		err = fill(to, body, o.Size, read)
+		body.Close()
+		switch {
+		case err != nil && try < tries && ctx.Err() == nil:
+		case err != nil:
+			return err
+		case to == io.Discard || o.ETag != f.object.ETag || hex.EncodeToString(sum.Sum(nil)) == f.record.SHA256:
+			return nil
+		default:
+			return errOther
+		}
+	}
+}

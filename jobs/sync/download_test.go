@@ -198,6 +198,48 @@ func TestDownloadInterrupted(t *testing.T) {
 	w.same(w.here(), want)
 }
 
+// What a run that was cut off has not written yet is not deleted elsewhere.
+func TestCutOffDeletesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 50 {
+		w.write(fmt.Sprintf("f%02d", i), "x")
+	}
+	all := w.here()
+	from := w.config
+	from.Parallel = 1
+	w.config = from
+	ctx, cancel := context.WithCancelCause(t.Context())
+	n := 0
+	w.setFault(func(r *s3test.Request) s3test.Fault {
+		if r.Op == "PutObject" {
+			if n++; n == 48 {
+				cancel(errors.New("the end"))
+			}
+		}
+		return s3test.Fault{}
+	})
+	if r := w.runIn(ctx); r.err == nil {
+		t.Error("no error")
+	}
+	w.setFault(nil)
+	w.config = Config{To: w.dir, Delete: true}
+	r := w.run()
+	if r.err != nil || len(r.Items) > 0 {
+		t.Error(r.err, r.Items)
+	}
+	mustContain(t, r.notes(), "not deleted here, since the last run that wrote to the store was cut off")
+	w.same(w.here(), all)
+
+	// It goes on without a question.
+	w.config = from
+	if r = w.run(); r.err != nil || r.requests["HeadObject"] > 4 {
+		t.Error(r.err, r.requests)
+	}
+	w.config = Config{To: w.dir, Delete: true}
+	w.expect(0, 50)
+}
+
 // What a killed run left is never kept as a file.
 func TestLeftoverIsNotKept(t *testing.T) {
 	t.Parallel()

@@ -135,7 +135,7 @@ func (w *indexWriter) flush() error {
 
 // end writes what is left, and with whole that nothing is missing.
 func (w *indexWriter) end(whole bool) error {
-	if whole && !w.old.whole {
+	if whole && (!w.old.whole || w.old.cut) {
 		w.differs()
 	}
 	if w.failed == nil {
@@ -152,6 +152,7 @@ type index struct {
 	st     store.Store
 	pieces []string
 	whole  bool
+	cut    bool   // the newest was cut off: what its run should have written may be missing
 	stamp  string // of the run that wrote it
 	// old are the objects of all there are, which the next one replaces.
 	old []store.Object
@@ -183,6 +184,7 @@ func findIndex(ctx context.Context, st store.Store, prefix string) (*index, erro
 		sets[stamp] = append(sets[stamp], o.Key)
 	}
 	slices.Sort(stamps)
+	x.cut = len(stamps) > 0 && !whole[stamps[len(stamps)-1]]
 	for _, complete := range []bool{true, false} {
 		for _, s := range slices.Backward(stamps) {
 			if whole[s] == complete {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mayfly/internal/store"
 	"mayfly/runner"
@@ -17,6 +18,8 @@ const (
 	window     = 4096 // files whose records wait for those before them
 	maxNamed   = 1000 // failed files that the report names
 	giveUpFrom = 20   // writes in a row that failed, and none that did not
+
+	indexTime = 10 * time.Second // for what is left of the index when the run is cut off
 )
 
 // A run goes through all files once.
@@ -66,7 +69,9 @@ func (r *run) all(ctx context.Context) error {
 			}
 		})
 	}
-	w := newIndexWriter(ctx, r.env.Store, r.env.Prefix+"/"+indexDir+r.env.Start.UTC().Format(stampForm)+"/", r.index)
+	after, cancel := outliving(ctx, indexTime)
+	defer cancel()
+	w := newIndexWriter(after, r.env.Store, r.env.Prefix+"/"+indexDir+r.env.Start.UTC().Format(stampForm)+"/", r.index)
 	records.Go(func() {
 		for t := range order {
 			<-t.done
@@ -96,16 +101,25 @@ func (r *run) all(ctx context.Context) error {
 	if whole {
 		listed = r.clean(ctx, up)
 	}
-	if up && ctx.Err() == nil {
+	if up {
 		err := w.end(whole)
 		if err == nil && whole && w.wrote {
 			err = r.dropOld(ctx)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			r.rec.Warn(runner.Problem{Doing: "write the index", Reason: err.Error(), Fix: "the files are there; the next run is slower"})
 		}
 	}
 	return listed
+}
+
+// outliving is a context that ends so long after another one. The index of a
+// run that was cut off is written, too: the next run need not ask about what
+// this one has done, and whoever brings it all elsewhere sees that it was cut.
+func outliving(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return after, cancel
 }
 
 // one does one file. The runner's guard against panics does not reach here.

@@ -38,7 +38,7 @@ check:
 
 e2e: build
 	sh e2e/install.sh
-	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 20m ./e2e
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 25m ./e2e
 
 e2e-vm: VM_TESTS = TestRun
 e2e-vm-all: VM_TESTS = .

@@ -1,0 +1,158 @@
+package sftpd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/sys/unix"
+)
+
+// Serve serves dir until the client ends the session.
+func Serve(rwc io.ReadWriteCloser, dir string, o Options) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	s := &server{root: root, Options: o}
+	// The clock by which file systems say when a file was made.
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &s.began); err != nil {
+		return err
+	}
+	rs := sftp.NewRequestServer(rwc, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s}, sftp.WithRSAllocator())
+	if err := rs.Serve(); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return nil
+}
+
+// A server holds one session. Everything but reads and writes is handled one
+// by one.
+type server struct {
+	root  *os.Root
+	began unix.Timespec
+	Options
+}
+
+var (
+	_ sftp.FileReader           = (*server)(nil)
+	_ sftp.OpenFileWriter       = (*server)(nil)
+	_ sftp.PosixRenameFileCmder = (*server)(nil)
+	_ sftp.StatVFSFileCmder     = (*server)(nil)
+	_ sftp.LstatFileLister      = (*server)(nil)
+	_ sftp.ReadlinkFileLister   = (*server)(nil)
+)
+
+// OpenSSH's sftp shows the code alone, other clients the text too.
+var (
+	errNoPull  = fmt.Errorf("%w: this host may only push: set pull: true for it in mayfly's config to restore", sftp.ErrSSHFxPermissionDenied)
+	errKept    = fmt.Errorf("%w: this host is append_only: what was there before this session stays as it is", sftp.ErrSSHFxPermissionDenied)
+	errSpecial = fmt.Errorf("%w: it is no regular file", sftp.ErrSSHFxFailure)
+)
+
+// local is a path of the client's relative to the directory.
+func local(p string) string {
+	p = strings.TrimLeft(path.Clean("/"+p), "/")
+	if p == "" {
+		return "."
+	}
+	return p
+}
+
+// Fileread opens a file for reading.
+func (s *server) Fileread(r *sftp.Request) (io.ReaderAt, error) {
+	if !s.Pull {
+		return nil, errNoPull
+	}
+	return s.open(local(r.Filepath), os.O_RDONLY)
+}
+
+// Filewrite opens a file for writing, as OpenFile does.
+func (s *server) Filewrite(r *sftp.Request) (io.WriterAt, error) {
+	f, err := s.openWriter(r, os.O_WRONLY)
+	if err != nil {
+		return nil, err
+	}
+	if r.Pflags().Append {
+		return &appender{File: f}, nil
+	}
+	return f, nil
+}
+
+// OpenFile opens a file for reading and writing.
+func (s *server) OpenFile(r *sftp.Request) (sftp.WriterAtReaderAt, error) {
+	if !s.Pull {
+		return nil, errNoPull
+	}
+	f, err := s.openWriter(r, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	if r.Pflags().Append {
+		return &appender{File: f}, nil
+	}
+	return f, nil
+}
+
+func (s *server) openWriter(r *sftp.Request, flags int) (*os.File, error) {
+	name, want := local(r.Filepath), r.Pflags()
+	if want.Creat {
+		f, err := s.open(name, flags|os.O_CREATE|os.O_EXCL)
+		if err == nil || want.Excl || !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+	f, err := s.open(name, flags)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayChange(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if want.Trunc {
+		if err := f.Truncate(0); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return f, nil
+}
+
+// open opens a regular file. It does not wait for the other end of a fifo.
+func (s *server) open(name string, flags int) (*os.File, error) {
+	f, err := s.root.OpenFile(name, flags|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = errSpecial
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// An appender writes at the end, whatever the offset.
+type appender struct {
+	mu sync.Mutex
+	*os.File
+}
+
+// WriteAt writes at the file's end.
+func (a *appender) WriteAt(b []byte, _ int64) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	end, err := a.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	return a.File.WriteAt(b, end)
+}

@@ -1,0 +1,19 @@
+// Package sftpd serves one directory by SFTP, with the limits of one host: it
+// may be kept from reading, and from changing what was there before. It runs
+// in a jail (internal/jail), and looks at nothing outside the directory even
+// so.
+package sftpd
+
+// Options are what one session may do.
+type Options struct {
+	// Pull lets it read files. Without, it may list, look up and write: clients
+	// compare sizes and times before they send.
+	Pull bool `json:"pull,omitempty"`
+	// AppendOnly keeps what was there when the session began: it can be
+	// neither written, cut, renamed, replaced nor removed, and its owner, mode
+	// and times stay. What the session makes it may change: clients write under
+	// a temporary name and rename, and remove their locks. When a file was made
+	// the file system says (statx(2), stx_btime); one that does not know keeps
+	// everything.
+	AppendOnly bool `json:"append_only,omitempty"`
+}

@@ -15,7 +15,7 @@ var mayImport = map[string][]string{
 	"bench":                    {""},
 	"e2e":                      {""},
 	"e2e/":                     {""},
-	"jobs/":                    {"runner", "iam", "internal/store", "internal/gitwire", "internal/archive", "internal/secret"},
+	"jobs/":                    {"runner", "iam", "internal/store", "internal/gitwire", "internal/archive", "internal/secret", "internal/sshd", "internal/jail"},
 	"jobs":                     {"runner", "jobs/"},
 	"runner":                   {"iam", "internal/store", "internal/secret", "internal/strictyaml"},
 	"iam":                      {},
@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/gitwire":         {"internal/packfile"},
 	"internal/packfile":        {"internal/inflate"},
 	"internal/githubtest":      {"internal/gittest"},
+	"internal/sshd":            {"internal/jail", "internal/rsyncargs", "internal/sftpd"},
 	"internal/store/storetest": {"internal/store"},
 }
 

@@ -12,9 +12,13 @@ import (
 	_ "time/tzdata" // a static binary on a machine without zoneinfo still knows Europe/Berlin
 
 	"mayfly/internal/ending"
+	"mayfly/internal/sshd"
 )
 
 func main() {
+	if sshd.IsHelper() { // a jail's, started by the receiver
+		os.Exit(sshd.Helper())
+	}
 	// A run outlives whoever reads its output: writing to a closed pipe is an
 	// error like any other, not the end.
 	signal.Ignore(syscall.SIGPIPE)

@@ -33,5 +33,8 @@ func (*Process) Terminate() {}
 // Kill does nothing.
 func (*Process) Kill() {}
 
+// Done returns nil.
+func (*Process) Done() <-chan struct{} { return nil }
+
 // Wait returns at once.
 func (*Process) Wait() (int, error) { return -1, errNoJail }

@@ -1,0 +1,40 @@
+package sshd
+
+import (
+	"encoding/json"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mayfly/internal/jail"
+	"mayfly/internal/sftpd"
+)
+
+// IsHelper reports whether this process was started by a server to build a
+// jail. Then main does nothing but Helper.
+func IsHelper() bool { return jail.IsHelper() }
+
+// Helper builds a jail, or serves SFTP inside of one, and returns the exit
+// status.
+func Helper() int { return jail.Helper(serveSFTP) }
+
+func serveSFTP(task []byte) error {
+	var o sftpd.Options
+	if err := json.Unmarshal(task, &o); err != nil {
+		return err
+	}
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	go func() {
+		<-end
+		os.Exit(128 + int(syscall.SIGTERM))
+	}()
+	return sftpd.Serve(stdio{}, jail.Dir, o)
+}
+
+// stdio is standard input and output as one.
+type stdio struct{}
+
+func (stdio) Read(b []byte) (int, error)  { return os.Stdin.Read(b) }
+func (stdio) Write(b []byte) (int, error) { return os.Stdout.Write(b) }
+func (stdio) Close() error                { return os.Stdin.Close() }

@@ -1,0 +1,69 @@
+package sshd
+
+import (
+	"net"
+	"time"
+)
+
+// An Observer is told what happens, by many goroutines at once. It must not
+// block.
+type Observer interface {
+	// Login: a host has proved that it has a key.
+	Login(Login)
+	// Refused: an address was turned away, or a host asked for what it may not.
+	Refused(Refusal)
+	// Began and Ended: a session, which runs in a jail.
+	Began(Session)
+	Ended(Session)
+	// Bytes: so many came from the host (in), and went to it (out), within
+	// sessions and without what SSH adds.
+	Bytes(host string, in, out int64)
+	// Done: the host says that it has finished for this time.
+	Done(host string)
+}
+
+// A Login is one.
+type Login struct {
+	Host        string
+	Address     net.Addr
+	Fingerprint string // of the key, "SHA256:…"
+	Client      string // what its software calls itself: not to be trusted
+}
+
+// A Refusal is one.
+type Refusal struct {
+	Host    string // "" before a login
+	Address net.Addr
+	Reason  string // for people; what it quotes of the client's is printable
+}
+
+// A Session is one command of a host's.
+type Session struct {
+	Host string
+	// What it is: "rsync push", "rsync pull", "sftp".
+	What    string
+	Address net.Addr
+	Began   time.Time
+
+	// In Ended only.
+	Ended   time.Time
+	In, Out int64
+	// Exit is the program's status, 128 plus the signal if one ended it; rsync's
+	// are in its manual.
+	Exit int
+	// Cut is why the server ended it ("the window is over"); "": it did not.
+	Cut string
+	// Error is set when there was no jail, and nothing was run.
+	Error string
+	// Output is the end of what the program wrote to its standard error.
+	Output string
+}
+
+type nobody struct{}
+
+func (nobody) Login(Login)                {}
+func (nobody) Refused(Refusal)            {}
+func (nobody) Began(Session)              {}
+func (nobody) Ended(Session)              {}
+func (nobody) Bytes(string, int64, int64) {}
+func (nobody) Done(string)                {}

@@ -2,6 +2,7 @@ package jail
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,12 +37,12 @@ func inside(serve func(task []byte) error) int {
 }
 
 func readPlan() (p plan, err error) {
-	b, err := io.ReadAll(io.NewSectionReader(os.NewFile(fdTask, "task"), 0, 1<<20))
-	if err == nil {
+	unix.CloseOnExec(fdStatus)
+	task := os.NewFile(fdTask, "task")
+	b, err := io.ReadAll(io.NewSectionReader(task, 0, 1<<20))
+	if err = errors.Join(err, task.Close()); err == nil {
 		err = json.Unmarshal(b, &p)
 	}
-	unix.CloseOnExec(fdTask)
-	unix.CloseOnExec(fdStatus)
 	if err == nil {
 		err = os.Chdir(Dir)
 	}

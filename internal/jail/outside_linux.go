@@ -42,8 +42,9 @@ func Helper(serve func(task []byte) error) int {
 
 // outside builds the jail and executes the inside. It returns only to fail.
 func outside() error {
-	b, err := io.ReadAll(os.NewFile(fdTask, "task"))
-	if err != nil {
+	from := os.NewFile(fdTask, "task")
+	b, err := io.ReadAll(from)
+	if err := errors.Join(err, from.Close()); err != nil {
 		return fmt.Errorf("read the task: %w", err)
 	}
 	var p plan

@@ -11,6 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// tick is how far file systems' clock may be behind: they take the time of the
+// kernel's last timer interrupt.
+const tick = 10 * time.Millisecond
+
 // mayChange says whether an open file is the session's to change.
 func (s *server) mayChange(f *os.File) error {
 	return s.changeable(int(f.Fd()), "", unix.AT_EMPTY_PATH)
@@ -25,7 +29,7 @@ func (s *server) changeable(dir int, name string, flags int) error {
 	if err := unix.Statx(dir, name, flags|unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &st); err != nil {
 		return err
 	}
-	if st.Mask&unix.STATX_BTIME == 0 || time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)).Before(time.Unix(s.began.Unix())) {
+	if st.Mask&unix.STATX_BTIME == 0 || time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)).Before(s.Began.Add(-tick)) {
 		return errKept
 	}
 	return nil

@@ -21,11 +21,7 @@ func Serve(rwc io.ReadWriteCloser, dir string, o Options) error {
 		return err
 	}
 	defer root.Close()
-	s := &server{root: root, Options: o}
-	// The clock by which file systems say when a file was made.
-	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &s.began); err != nil {
-		return err
-	}
+	s := &server{root, o}
 	rs := sftp.NewRequestServer(rwc, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s}, sftp.WithRSAllocator())
 	if err := rs.Serve(); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -36,8 +32,7 @@ func Serve(rwc io.ReadWriteCloser, dir string, o Options) error {
 // A server holds one session. Everything but reads and writes is handled one
 // by one.
 type server struct {
-	root  *os.Root
-	began unix.Timespec
+	root *os.Root
 	Options
 }
 

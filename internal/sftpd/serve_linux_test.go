@@ -210,8 +210,8 @@ func TestAppendOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(20 * time.Millisecond) // file times are as coarse as the kernel's tick
-	c := client(t, dir, Options{Pull: true, AppendOnly: true})
+	time.Sleep(3 * tick)
+	c := client(t, dir, Options{Pull: true, AppendOnly: true, Began: time.Now()})
 	for _, err := range []error{
 		write(c, "d/new.part", "new", create), c.PosixRename("d/new.part", "d/new"), write(c, "d/new", "newer", create),
 		write(c, "d/tmp", "x", create), c.PosixRename("d/tmp", "d/new"), c.Chmod("d/new", 0o600),

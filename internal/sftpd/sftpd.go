@@ -4,16 +4,20 @@
 // so.
 package sftpd
 
+import "time"
+
 // Options are what one session may do.
 type Options struct {
 	// Pull lets it read files. Without, it may list, look up and write: clients
 	// compare sizes and times before they send.
 	Pull bool `json:"pull,omitempty"`
-	// AppendOnly keeps what was there when the session began: it can be
-	// neither written, cut, renamed, replaced nor removed, and its owner, mode
-	// and times stay. What the session makes it may change: clients write under
-	// a temporary name and rename, and remove their locks. When a file was made
-	// the file system says (statx(2), stx_btime); one that does not know keeps
-	// everything.
+	// AppendOnly keeps what was there at Began: it can be neither written, cut,
+	// renamed, replaced nor removed, and its owner, mode and times stay. What
+	// was made since may be changed: clients write under a temporary name and
+	// rename, and remove their locks. When a file was made the file system says
+	// (statx(2), stx_btime); one that does not know keeps everything.
 	AppendOnly bool `json:"append_only,omitempty"`
+	// Began is when the session began, or the first of several at once: rclone
+	// writes a file in one and sets its time in another.
+	Began time.Time `json:"began"`
 }

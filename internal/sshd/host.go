@@ -17,6 +17,7 @@ type host struct {
 	connections int
 	running     map[*session]struct{}
 	rsync       bool          // one of the running is rsync
+	began       time.Time     // the first of the running, or of those before that overlapped
 	idle        chan struct{} // closed when nothing runs
 }
 
@@ -60,7 +61,7 @@ func (h *host) enter(s *session, rsync bool) (why string) {
 		return fmt.Sprintf("%d SFTP sessions of %s are running already: use fewer at once", len(h.running), h.Name)
 	}
 	if len(h.running) == 0 {
-		h.idle = make(chan struct{})
+		h.idle, h.began = make(chan struct{}), time.Now()
 	}
 	h.running[s] = struct{}{}
 	h.rsync = rsync
@@ -75,6 +76,13 @@ func (h *host) leave(s *session) {
 	if len(h.running) == 0 {
 		close(h.idle)
 	}
+}
+
+// since is when the sessions began, of which some has been running ever since.
+func (h *host) since() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.began
 }
 
 // busy says what runs; "" nothing.

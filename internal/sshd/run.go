@@ -26,7 +26,15 @@ func (s *session) run(what string, spec jail.Spec) int {
 	defer func() { config.Observer.Ended(report) }()
 
 	spec.Dir, spec.Helper = s.host.Dir, config.Helper
-	p, pipes, err := start(spec)
+	var err error
+	if spec.Argv == nil {
+		spec.Task, err = s.task()
+	}
+	var p *jail.Process
+	var pipes [3]*os.File
+	if err == nil {
+		p, pipes, err = start(spec)
+	}
 	if err != nil {
 		report.Error, report.Exit, report.Ended = err.Error(), 1, time.Now()
 		s.say("the server cannot take this now, and its own log says why")
@@ -54,10 +62,10 @@ func (s *session) run(what string, spec jail.Spec) int {
 		report.Error = err.Error()
 	}
 	answers.Wait()
+	s.messages.Wait()
 	s.mu.Lock()
 	s.over, report.Cut = true, s.cutWhy
 	s.mu.Unlock()
-	s.messages.Wait()
 	close(over)
 	_ = s.channel.CloseWrite() // which must not meet a write
 	for _, f := range pipes {
@@ -155,22 +163,35 @@ func (s *session) cut(why string) {
 		return
 	}
 	s.cutWhy = why
-	s.messages.Go(func() { s.say(why) }) // the client may take nothing
+	if s.process != nil { // otherwise nobody waits for it
+		s.messages.Go(func() { s.say(why) }) // the client may take nothing
+	}
 	if s.process != nil {
 		s.process.Terminate()
 	}
 	time.AfterFunc(s.server.config.Limits.Grace, s.kill)
 }
 
-// kill ends the session at once.
+// kill ends the session at once. A client that takes nothing loses its
+// connection: nothing can be said to it, not even that.
 func (s *session) kill() {
 	s.mu.Lock()
-	p := s.process
+	p, over := s.process, s.over
 	s.mu.Unlock()
+	if over {
+		return
+	}
 	if p != nil {
 		p.Kill()
 	}
-	_ = s.channel.Close() // which may be what everything waits for
+	time.AfterFunc(time.Second, func() {
+		s.mu.Lock()
+		over := s.over
+		s.mu.Unlock()
+		if !over {
+			s.close()
+		}
+	})
 }
 
 // tail keeps the end of a text.

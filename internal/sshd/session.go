@@ -160,10 +160,9 @@ func (s *session) secluded() ([]string, error) {
 }
 
 // sftp serves SFTP.
-func (s *session) sftp() int {
-	task, err := json.Marshal(sftpd.Options{Pull: s.host.Pull, AppendOnly: s.host.AppendOnly})
-	if err != nil {
-		return s.refuse("SFTP is out of order here")
-	}
-	return s.run("sftp", jail.Spec{Task: task})
+func (s *session) sftp() int { return s.run("sftp", jail.Spec{}) }
+
+// task is what the jail of an SFTP session is told.
+func (s *session) task() ([]byte, error) {
+	return json.Marshal(sftpd.Options{Pull: s.host.Pull, AppendOnly: s.host.AppendOnly, Began: s.host.since()})
 }

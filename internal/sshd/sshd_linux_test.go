@@ -26,9 +26,9 @@ func TestLogsInByKeyAlone(t *testing.T) {
 		t.Error("a stranger has logged in")
 	}
 	eventually(t, "all is told", func() bool {
-		return len(w.log.logins) == 2 && strings.Contains(w.log.reasons(), "it has no host's key (1 tried)")
+		return len(w.log.now().logins) == 2 && strings.Contains(w.log.reasons(), "it has no host's key (1 tried)")
 	})
-	if l := w.log.logins[0]; l.Host != "a" || l.Fingerprint != ssh.FingerprintSHA256(w.keys["a"].PublicKey()) || l.Client != "SSH-2.0-Go" {
+	if l := w.log.now().logins[0]; l.Host != "a" || l.Fingerprint != ssh.FingerprintSHA256(w.keys["a"].PublicKey()) || l.Client != "SSH-2.0-Go" {
 		t.Errorf("%+v", l)
 	}
 	if _, err := ssh.Dial("tcp", w.addr, &ssh.ClientConfig{User: "root", Auth: []ssh.AuthMethod{ssh.Password("x"), ssh.KeyboardInteractive(nil)}, HostKeyCallback: ssh.FixedHostKey(w.host)}); err == nil {
@@ -48,8 +48,8 @@ func TestIdentityIsOfTheKeyThatSigned(t *testing.T) {
 	}
 	defer c.Close()
 	w.exec(c, "done")
-	if len(w.log.done) != 1 || w.log.done[0] != "a" {
-		t.Errorf("%v", w.log.done)
+	if len(w.log.now().done) != 1 || w.log.now().done[0] != "a" {
+		t.Errorf("%v", w.log.now().done)
 	}
 	if c, err := ssh.Dial("tcp", w.addr, &ssh.ClientConfig{User: "b", Auth: []ssh.AuthMethod{ssh.PublicKeys(offered)}, HostKeyCallback: ssh.FixedHostKey(w.host)}); err == nil {
 		c.Close()
@@ -143,8 +143,8 @@ func TestDone(t *testing.T) {
 	if said, status := w.exec(w.login("b"), "done"); status != 0 || said != "mayfly: b is done\n" {
 		t.Errorf("%d, %q", status, said)
 	}
-	if len(w.log.done) != 1 || w.log.done[0] != "b" {
-		t.Error(w.log.done)
+	if len(w.log.now().done) != 1 || w.log.now().done[0] != "b" {
+		t.Error(w.log.now().done)
 	}
 }
 
@@ -188,12 +188,10 @@ func TestSFTPSession(t *testing.T) {
 	}
 	second.Close()
 	fs.Close()
-	eventually(t, "two sessions have ended", func() bool { w.log.mu.Lock(); defer w.log.mu.Unlock(); return len(w.log.ended) == 2 })
-	w.log.mu.Lock()
-	defer w.log.mu.Unlock()
-	in := w.log.ended[0].In + w.log.ended[1].In
-	if e := w.log.ended[0]; e.Host != "a" || e.What != "sftp" || e.Exit != 0 || e.Error != "" || in < 3<<20 || in != w.log.in {
-		t.Errorf("%+v", w.log.ended)
+	eventually(t, "two sessions have ended", func() bool { return len(w.log.now().ended) == 2 })
+	in := w.log.now().ended[0].In + w.log.now().ended[1].In
+	if e := w.log.now().ended[0]; e.Host != "a" || e.What != "sftp" || e.Exit != 0 || e.Error != "" || in < 3<<20 || in != w.log.now().in {
+		t.Errorf("%+v", w.log.now().ended)
 	}
 }
 
@@ -243,10 +241,8 @@ func TestOneRsyncAtATime(t *testing.T) {
 	if w.server.hosts["b"].busy() != "rsync" {
 		t.Error("b was ended, too")
 	}
-	w.log.mu.Lock()
-	defer w.log.mu.Unlock()
-	if len(w.log.ended) != 1 || w.log.ended[0].Cut != "the volume is full" || w.log.ended[0].Exit == 0 {
-		t.Errorf("%+v", w.log.ended)
+	if len(w.log.now().ended) != 1 || w.log.now().ended[0].Cut != "the volume is full" || w.log.now().ended[0].Exit == 0 {
+		t.Errorf("%+v", w.log.now().ended)
 	}
 }
 
@@ -256,8 +252,8 @@ func TestSaysThatThereIsNoJail(t *testing.T) {
 	if said, status := w.exec(w.login("a"), "rsync --server -e.iLsf . x"); status != 1 || !strings.Contains(said, "its own log says why") {
 		t.Errorf("%d, %q", status, said)
 	}
-	eventually(t, "it is told", func() bool { w.log.mu.Lock(); defer w.log.mu.Unlock(); return len(w.log.ended) == 1 })
-	if e := w.log.ended[0].Error; !strings.Contains(e, "build the jail") {
+	eventually(t, "it is told", func() bool { return len(w.log.now().ended) == 1 })
+	if e := w.log.now().ended[0].Error; !strings.Contains(e, "build the jail") {
 		t.Error(e)
 	}
 }
@@ -321,8 +317,8 @@ func TestLimitsConnections(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Limits.PerAddress, c.Limits.PerHost, c.Limits.Failures, c.Limits.Penalty = 4, 2, 3, 200*time.Millisecond
 	})
-	w.login("a")
-	w.login("a")
+	w.exec(w.login("a"), "done")
+	w.exec(w.login("a"), "done") // both are counted
 	if c, err := w.dial(w.keys["a"]); err == nil {
 		if _, err := c.NewSession(); err == nil || !strings.Contains(err.Error(), "a has 2 connections already") {
 			t.Error(err)

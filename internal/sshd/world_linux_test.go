@@ -39,12 +39,23 @@ func signer(t testing.TB) ssh.Signer {
 
 // A log is an Observer that remembers.
 type log struct {
-	mu      sync.Mutex
+	mu sync.Mutex
+	told
+}
+
+type told struct {
 	logins  []Login
 	refused []Refusal
 	ended   []Session
 	done    []string
 	in, out int64
+}
+
+// now is what was told until now.
+func (l *log) now() told {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told
 }
 
 func (l *log) Login(x Login)     { l.mu.Lock(); defer l.mu.Unlock(); l.logins = append(l.logins, x) }

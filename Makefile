@@ -48,7 +48,7 @@ e2e-vm e2e-vm-all: build
 	go test -tags e2evm -count 1 -timeout 90m -v -run '$(VM_TESTS)' ./e2e/vm
 
 fuzz:
-	sh e2e/fuzz.sh internal/archive internal/packfile internal/gitwire jobs
+	sh e2e/fuzz.sh internal/archive internal/packfile internal/gitwire internal/rsyncargs jobs
 
 bench: build
 	sh e2e/install.sh

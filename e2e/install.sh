@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 root=$PWD/.e2e
 mkdir -p "$root/bin"
 
-packages="zip unzip p7zip-full libarchive-tools dash busybox-static shellcheck python3 python3-venv nodejs npm curl tar strace procps wget openssl postgresql rclone util-linux fdisk e2fsprogs xfsprogs cryptsetup-bin lvm2 gdisk"
+packages="zip unzip p7zip-full libarchive-tools dash busybox-static shellcheck python3 python3-venv nodejs npm curl tar strace procps wget openssl postgresql rclone util-linux fdisk e2fsprogs xfsprogs cryptsetup-bin lvm2 gdisk rsync openssh-client openssh-server restic acl attr"
 missing=
 for p in $packages; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
@@ -50,27 +50,35 @@ mirror() { # where this machine gets Debian from
 	# shellcheck disable=SC2016 # apt-get's format string is not the shell's
 	apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(RELEASE)' 'Created-By: Packages' | sed -n 's/ Debian bookworm$//p' | head -n 1
 }
-if ! current; then
+# other DIR RELEASE PACKAGE... unpacks packages of another release of Debian
+# below DIR.
+other() {
+	to=$1 release=$2
+	shift 2
 	if [ -z "$(mirror)" ]; then
 		sudo=
 		[ "$(id -u)" = 0 ] || sudo=sudo
 		$sudo apt-get update -qq
 	fi
 	[ -n "$(mirror)" ] || { echo "install.sh: apt knows no source of Debian bookworm here: add one below /etc/apt" >&2; exit 1; }
-	new=$root/git-current
-	rm -rf "$new"
-	mkdir -p "$new/apt/lists/partial" "$new/apt/archives/partial" "$new/bin"
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) forky main" >"$new/apt/sources.list"
+	mkdir -p "$to/apt/lists/partial" "$to/apt/archives/partial"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) $release main" >"$to/apt/sources.list"
 	private() { # apt-get on this list alone, which may come from an old copy of Debian's archive
-		(cd "$new/apt" && apt-get -qq -o Dir::Etc::SourceList="$new/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-			-o Dir::State::Lists="$new/apt/lists" -o Dir::State::Status=/dev/null -o Dir::Cache="$new/apt" \
+		(cd "$to/apt" && apt-get -qq -o Dir::Etc::SourceList="$to/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+			-o Dir::State::Lists="$to/apt/lists" -o Dir::State::Status=/dev/null -o Dir::Cache="$to/apt" \
 			-o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false \
 			-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@")
 	}
 	private update
-	private download git libc6 zlib1g libpcre2-8-0
-	for deb in "$new"/apt/*.deb; do dpkg -x "$deb" "$new"; done
-	rm -r "$new/apt"
+	private download "$@"
+	for deb in "$to"/apt/*.deb; do dpkg -x "$deb" "$to"; done
+	rm -r "$to/apt"
+}
+if ! current; then
+	new=$root/git-current
+	rm -rf "$new"
+	mkdir -p "$new/bin"
+	other "$new" forky git libc6 zlib1g libpcre2-8-0
 	# Git starts itself under several names; all must find this C library.
 	cat >"$new/bin/git" <<-X
 		#!/bin/sh
@@ -80,4 +88,20 @@ if ! current; then
 	chmod +x "$new/bin/git"
 	for name in git-upload-pack git-receive-pack git-upload-archive; do ln -s git "$new/bin/$name"; done
 	current || { echo "install.sh: $new/bin/git is no git of version 2.50 or later: $("$new/bin/git" version 2>&1)" >&2; exit 1; }
+fi
+
+# An rsync from before 3.2.4, which sends names without escaping them, as those
+# of 2018 to 2022 do: Debian 11's, with the libraries that this system lacks.
+oldrsync() { "$root/rsync-old/bin/rsync" --version 2>/dev/null | grep -q '^rsync  version 3\.2\.3 '; }
+if ! oldrsync; then
+	new=$root/rsync-old
+	rm -rf "$new"
+	mkdir -p "$new/bin"
+	other "$new" bullseye rsync libssl1.1
+	cat >"$new/bin/rsync" <<-X
+		#!/bin/sh
+		LD_LIBRARY_PATH=$(echo "$new"/usr/lib/*-linux-gnu*) exec '$new/usr/bin/rsync' "\$@"
+	X
+	chmod +x "$new/bin/rsync"
+	oldrsync || { echo "install.sh: $new/bin/rsync is no rsync 3.2.3: $("$new/bin/rsync" --version 2>&1 | head -n 1)" >&2; exit 1; }
 fi

@@ -30,11 +30,10 @@ func greet(c net.Conn) (g *greeted, fast bool, err error) {
 	}
 	line := 0
 	for line == 0 {
-		b, err := g.in.Peek(g.in.Buffered() + 1)
-		if err != nil {
+		if _, err := g.in.Peek(g.in.Buffered() + 1); err != nil {
 			return nil, false, err
 		}
-		b, _ = g.in.Peek(g.in.Buffered())
+		b, _ := g.in.Peek(g.in.Buffered())
 		line = bytes.IndexByte(b, '\n') + 1
 		if line == 0 && len(b) > 255 { // RFC 4253, section 4.2
 			return nil, false, errNoSSH

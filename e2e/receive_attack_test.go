@@ -39,7 +39,7 @@ func newFort(t *testing.T) *fort {
 		}
 	}
 	f.was = f.state()
-	src := tree(t, filepath.Join(t.TempDir(), "src"))
+	src := plantTree(t, filepath.Join(t.TempDir(), "src"))
 	stop := make(chan struct{})
 	b := f.hosts["b"]
 	go func() {

@@ -103,7 +103,7 @@ func TestReceiveSCP(t *testing.T) {
 func TestReceiveRclone(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, nil)
-	src := tree(t, filepath.Join(t.TempDir(), "src"))
+	src := plantTree(t, filepath.Join(t.TempDir(), "src"))
 	remote := func(h *pusher, shell string) string {
 		return fmt.Sprintf(":sftp,host=127.0.0.1,port=%s,user=x,key_file='%s',known_hosts_file='%s'%s:", h.port, h.key, filepath.Join(r.dir, "known"), shell)
 	}
@@ -155,7 +155,7 @@ func TestReceiveRclone(t *testing.T) {
 func TestReceiveRestic(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, nil)
-	src := tree(t, filepath.Join(t.TempDir(), "src"))
+	src := plantTree(t, filepath.Join(t.TempDir(), "src"))
 	command := func(h *pusher, args ...string) []string {
 		ssh := strings.Join(append(h.ssh(), "root@127.0.0.1", "-s", "sftp"), " ")
 		return append([]string{"restic", "-q", "-r", "sftp:root@127.0.0.1:/repo", "-o", "sftp.command=" + ssh}, args...)

@@ -57,7 +57,7 @@ func TestReceiveRsync(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newReceiver(t, nil)
-			src := tree(t, filepath.Join(t.TempDir(), "src"))
+			src := plantTree(t, filepath.Join(t.TempDir(), "src"))
 			a := r.hosts["a"]
 			push := []string{"-aAXHS", "-z", "--numeric-ids", "--delete", "--force", "--partial", "--bwlimit=200000", "--stats"}
 			to := "HOST:/mnt/a/"
@@ -221,7 +221,7 @@ func TestReceiveAppendOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := newReceiver(t, nil).hosts["o"]
-			src := tree(t, filepath.Join(t.TempDir(), "src"))
+			src := plantTree(t, filepath.Join(t.TempDir(), "src"))
 			o.rsync(program, "-aAXHS", "--numeric-ids", "--partial", "-z", src+"/", "HOST:day1/").ok(t)
 			same(t, src, filepath.Join(o.dir, "day1"))
 			was := fingerprint(t, filepath.Join(o.dir, "day1"))

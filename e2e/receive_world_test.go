@@ -229,8 +229,8 @@ func (l *receiverLog) String() string {
 	return strings.Join(l.lines, "\n")
 }
 
-// tree makes a directory with everything that a backup has to keep.
-func tree(t *testing.T, dir string) string {
+// plantTree makes a directory with everything that a backup has to keep.
+func plantTree(t *testing.T, dir string) string {
 	t.Helper()
 	script := `set -eu
 mkdir -p -- plain "with spaces/and more" 'quotes '"'"' and " here' '$(touch pwned)' '-rf' 'star*[x]?' empty deep/er/still

@@ -261,52 +261,62 @@ func TestVolumeBusy(t *testing.T) {
 		hold string // a script, with mount point $1, that says "ready" and stays
 		says []string
 	}{
-		"a file":     {`exec 3>"$1/held"; echo ready; exec sleep 60`, []string{`sleep (pid PID, "MOUNT/held" open)`}},
-		"a deleted":  {`exec 3>"$1/held"; rm "$1/held"; echo ready; exec sleep 60`, []string{`sleep (pid PID, "MOUNT/held (deleted)" open)`}},
-		"a place":    {`cd "$1"; echo ready; exec sleep 60`, []string{`sleep (pid PID, cwd is "MOUNT")`}},
-		"memory":     {`exec python3 -c 'import mmap,os,sys,time; fd=os.open(sys.argv[1]+"/held",os.O_RDWR|os.O_CREAT); os.ftruncate(fd,4096); m=mmap.mmap(fd,4096); os.close(fd); os.closerange(3,20); print("ready",flush=True); time.sleep(60)' "$1"`, []string{`python3 (pid PID, "MOUNT/held" `}},
-		"a mount":    {`mkdir "$1/in" && mount -t tmpfs none "$1/in" && echo ready; trap 'umount "$1/in"; exit' TERM; while :; do sleep .1; done`, []string{"the mount at MOUNT/in"}},
-		"a bind":     {`mkdir "$1.bind" && mount --bind "$1" "$1.bind" && echo ready; trap 'umount "$1.bind"; exit' TERM; while :; do sleep .1; done`, []string{"the mount at MOUNT.bind"}},
-		"a loop":     {`truncate -s 1M "$1/held"; l=$(losetup -f --show "$1/held") && echo ready; trap 'losetup -d $l; exit' TERM; while :; do sleep .1; done`, []string{"/dev/loop", "on its MOUNT/held"}},
-		"namespaces": {`exec unshare --mount --propagation private sh -c 'echo ready; exec sleep 60'`, []string{"sleep (pid PID, which has it mounted at MOUNT in a namespace of its own)"}},
+		"a file":    {`exec 3>"$1/held"; echo ready; exec sleep 60`, []string{`sleep (pid PID, "MOUNT/held" open)`}},
+		"a deleted": {`exec 3>"$1/held"; rm "$1/held"; echo ready; exec sleep 60`, []string{`sleep (pid PID, "MOUNT/held (deleted)" open)`}},
+		"a place":   {`cd "$1"; echo ready; exec sleep 60`, []string{`sleep (pid PID, cwd is "MOUNT")`}},
+		"memory":    {`exec python3 -c 'import mmap,os,sys,time; fd=os.open(sys.argv[1]+"/held",os.O_RDWR|os.O_CREAT); os.ftruncate(fd,4096); m=mmap.mmap(fd,4096); os.close(fd); os.closerange(3,20); print("ready",flush=True); time.sleep(60)' "$1"`, []string{`python3 (pid PID, "MOUNT/held" `}},
+		"a mount":   {`mkdir "$1/in" && mount -t tmpfs none "$1/in" && echo ready; trap 'umount "$1/in"; exit' TERM; while :; do sleep .1; done`, []string{"the mount at MOUNT/in"}},
+		"a bind":    {`mkdir "$1.bind" && mount --bind "$1" "$1.bind" && echo ready; trap 'umount "$1.bind"; exit' TERM; while :; do sleep .1; done`, []string{"the mount at MOUNT.bind"}},
+		"a loop":    {`truncate -s 1M "$1/held"; l=$(losetup -f --show "$1/held") && echo ready; trap 'losetup -d $l; exit' TERM; while :; do sleep .1; done`, []string{"/dev/loop", "on its MOUNT/held"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDisk(t, 64*miB)
-			m := d.open()
-			d.put("a")
-			c := d.command(t.Context(), "sh", "-c", x.hold, "sh", d.point)
-			out, err := c.StdoutPipe()
-			if err == nil {
-				err = c.Start()
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ready := make([]byte, 6); true {
-				if _, err := io.ReadFull(out, ready); err != nil || string(ready) != "ready\n" {
-					t.Fatalf("%q, %v", ready, err)
-				}
-			}
-			time.Sleep(50 * time.Millisecond) // until it is the program in its place
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-			defer cancel()
-			err = d.system().Close(ctx, m)
-			if !errors.Is(err, volume.ErrBusy) {
-				t.Errorf("%v", err)
-			}
-			fill := strings.NewReplacer("PID", fmt.Sprint(c.Process.Pid), "MOUNT", d.point)
-			for _, s := range x.says {
-				has(t, "the error", fmt.Sprint(err), fill.Replace(s), "it was not forced")
-			}
-			c.Process.Signal(syscall.SIGTERM)
-			c.Wait()
-			d.close(m)
-			m = d.open()
-			d.holds("a")
-			d.close(m)
+			heldBy(t, x.hold, x.says)
 		})
 	}
+}
+
+// A process in a mount namespace of its own keeps what was mounted when that
+// was made. This has every test's volume, and so no other runs beside it.
+func TestVolumeBusyElsewhere(t *testing.T) {
+	heldBy(t, `exec unshare --mount --propagation private sh -c 'echo ready; exec sleep 60'`,
+		[]string{"sleep (pid PID, which has it mounted at MOUNT in a namespace of its own)"})
+}
+
+// heldBy has a script hold a volume while it is closed.
+func heldBy(t *testing.T, hold string, says []string) {
+	t.Helper()
+	d := newDisk(t, 64*miB)
+	m := d.open()
+	d.put("a")
+	c := d.command(t.Context(), "sh", "-c", hold, "sh", d.point)
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := make([]byte, 6)
+	if _, err := io.ReadFull(out, ready); err != nil || string(ready) != "ready\n" {
+		t.Fatalf("%q, %v", ready, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	err = d.system().Close(ctx, m)
+	if !errors.Is(err, volume.ErrBusy) {
+		t.Errorf("%v", err)
+	}
+	fill := strings.NewReplacer("PID", fmt.Sprint(c.Process.Pid), "MOUNT", d.point)
+	for _, s := range says {
+		has(t, "the error", fmt.Sprint(err), fill.Replace(s), "it was not forced")
+	}
+	c.Process.Signal(syscall.SIGTERM)
+	c.Wait()
+	d.close(m)
+	m = d.open()
+	d.holds("a")
+	d.close(m)
 }
 
 // A file system that the kernel has made read-only is no success.

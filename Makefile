@@ -17,7 +17,7 @@ PLATFORMS   = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 # that want metadata bring their own server.
 export AWS_EC2_METADATA_DISABLED = true
 
-.PHONY: demo test check e2e e2e-vm e2e-vm-all fuzz bench build dist clean
+.PHONY: demo test check e2e e2e-receive e2e-vm e2e-vm-all fuzz bench build dist clean
 
 demo: build
 	@go build -o bin/mayfly-demo ./cmd/mayfly-demo
@@ -31,14 +31,20 @@ check:
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go vet -tags e2e ./e2e
+	go vet -tags 'e2e receive' ./e2e
 	go vet -tags e2evm ./e2e/vm
 	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags e2e ./e2e
+	go run $(STATICCHECK) -tags e2e,receive ./e2e
 	go run $(STATICCHECK) -tags e2evm ./e2e/vm
 
 e2e: build
 	sh e2e/install.sh
 	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 25m ./e2e
+
+# What receives from hosts has no command yet: its suite is not part of e2e.
+e2e-receive: build
+	sh e2e/install.sh
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags 'e2e receive' -count 1 -timeout 15m -run TestReceive ./e2e
 
 e2e-vm: VM_TESTS = TestRun
 e2e-vm-all: VM_TESTS = .

@@ -25,6 +25,7 @@ func main() {
 	flag.StringVar(&b.mayfly, "mayfly", "bin/mayfly", "the mayfly `binary`")
 	flag.StringVar(&b.repos, "repos", "", "a `directory` of git repositories of 10 to 300 MB (default: generated ones)")
 	flag.StringVar(&b.table, "table", "bench/README.md", "write the table into this `file`")
+	flag.StringVar(&b.only, "only", "", "`repositories` or directories: do only these comparisons")
 	flag.IntVar(&b.rounds, "rounds", 3, "run each contender so often and keep its best")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
@@ -37,6 +38,7 @@ func main() {
 type bench struct {
 	mayfly, repos, table string
 	rounds               int
+	only                 string
 
 	dir    string // scratch space, removed at the end
 	served string // DIR/OWNER/NAME.git
@@ -53,33 +55,39 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	defer os.RemoveAll(b.dir)
 	b.served = filepath.Join(b.dir, "served")
-	if err := b.prepare(ctx); err != nil {
-		return err
+	if b.only != "directories" {
+		if err := b.prepare(ctx); err != nil {
+			return err
+		}
 	}
 	if b.srv, err = startServers(ctx, b.dir, b.served); err != nil {
 		return err
 	}
 	defer b.srv.close()
+	if b.only != "repositories" {
+		var t table
+		if err := b.directories(ctx, &t); err != nil {
+			return err
+		}
+		if err := writeTable(b.table, directoriesMark, b.machine(ctx, rcloneVersion)+t.b.String()); err != nil {
+			return err
+		}
+	}
+	if b.only == "directories" {
+		return nil
+	}
+	return b.repositories(ctx)
+}
 
+// repositories makes the comparisons of jobs that back up repositories.
+func (b *bench) repositories(ctx context.Context) error {
 	var t table
-	if err := b.first(ctx, &t); err != nil {
-		return err
+	for _, f := range []func(context.Context, *table) error{b.first, b.later, b.many, b.memory, b.startTime} {
+		if err := f(ctx, &t); err != nil {
+			return err
+		}
 	}
-	if err := b.later(ctx, &t); err != nil {
-		return err
-	}
-	if err := b.many(ctx, &t); err != nil {
-		return err
-	}
-	if err := b.memory(ctx, &t); err != nil {
-		return err
-	}
-	if err := b.startTime(ctx, &t); err != nil {
-		return err
-	}
-	text := t.markdown(b.describe(ctx))
-	fmt.Print(text)
-	return writeTable(b.table, text)
+	return writeTable(b.table, tableMark, t.markdown(b.describe(ctx)))
 }
 
 // prepare fills the folder that is served: owner "first" has what the first

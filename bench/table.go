@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"mayfly/runner"
 )
 
 // A row is what one contender cost in one comparison.
@@ -69,15 +71,22 @@ func (t *table) markdown(about string) string {
 	return about + t.b.String() + "Start to end, median of 21: " + strings.Join(t.starts, ", ") + ".\n"
 }
 
-// describe says when, where and with what this was measured.
+const rcloneVersion = "rclone version | sed -n 's/^rclone v/rclone /p'"
+
+// machine says when, where and with what this was measured; more are commands
+// of sh that print versions.
+func (b *bench) machine(ctx context.Context, more ...string) string {
+	versions := []string{output(ctx, b.mayfly, "version"), output(ctx, "aws", "--version")}
+	for _, c := range append(more, "echo versitygw $(go version -m $(command -v versitygw) | awk '$1 == \"mod\" {print $3}')") {
+		versions = append(versions, output(ctx, "sh", "-c", c))
+	}
+	return fmt.Sprintf("Measured %s on %s, %d cores, %s; %s. Best of %s.\n\n", time.Now().UTC().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.GOARCH, strings.Join(versions, ", "), runner.FormatCount(b.rounds, "rounds"))
+}
+
+// describe is machine, and which repositories there were.
 func (b *bench) describe(ctx context.Context) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "Measured %s on %s, %d cores, %s; %s.\n\n", time.Now().UTC().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.GOARCH,
-		strings.Join([]string{
-			output(ctx, b.mayfly, "version"), output(ctx, "git", "--version"), output(ctx, "aws", "--version"),
-			output(ctx, "sh", "-c", "zip -v | sed -n 's/^This is \\(Zip [0-9.]*\\).*/\\1/p'"),
-			output(ctx, "sh", "-c", "echo versitygw $(go version -m $(command -v versitygw) | awk '$1 == \"mod\" {print $3}')"),
-		}, ", "))
+	s.WriteString(b.machine(ctx, "git --version", "zip -v | sed -n 's/^This is \\(Zip [0-9.]*\\).*/\\1/p'"))
 	s.WriteString("Repositories: ")
 	for i, name := range b.names {
 		dir := bare(b.served, "first", name)
@@ -87,7 +96,7 @@ func (b *bench) describe(ctx context.Context) string {
 		}
 		fmt.Fprintf(&s, "%s at %s (%.0f MB packed)", name, output(ctx, "git", "-C", dir, "rev-parse", "--short=12", "HEAD"), mb(n))
 	}
-	fmt.Fprintf(&s, ". Best of %d rounds.\n\n", b.rounds)
+	s.WriteString(".\n\n")
 	return s.String()
 }
 
@@ -111,17 +120,27 @@ func cpuModel() string {
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
 
-const tableMark = "<!-- results -->\n"
+// What stands between a mark and the next one, or the end, is a table.
+const (
+	tableMark       = "<!-- results -->\n"
+	directoriesMark = "<!-- directories -->\n"
+	endMark         = "<!-- end -->\n"
+)
 
 // writeTable replaces what stands behind the mark in the file.
-func writeTable(path, text string) error {
+func writeTable(path, mark, text string) error {
+	fmt.Print(text)
 	old, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	head, _, ok := strings.Cut(string(old), tableMark)
+	head, rest, ok := strings.Cut(string(old), mark)
 	if !ok {
-		return fmt.Errorf("%s has no line %q to put the table behind", path, strings.TrimSpace(tableMark))
+		return fmt.Errorf("%s has no line %q to put the table behind", path, strings.TrimSpace(mark))
 	}
-	return os.WriteFile(path, []byte(head+tableMark+"\n"+text), 0o644)
+	tail := ""
+	if _, after, ok := strings.Cut(rest, endMark); ok {
+		tail = endMark + after
+	}
+	return os.WriteFile(path, []byte(head+mark+"\n"+text+tail), 0o644)
 }

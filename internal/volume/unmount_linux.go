@@ -119,6 +119,8 @@ func umount(ctx context.Context, point, device string) error {
 	}
 	r, err := run(ctx, umountMax, nil, "umount", point)
 	switch {
+	case err != nil && strings.Contains(err.Error(), "busy"): // time ran out just then
+		return fmt.Errorf("%w: %w", ErrBusy, err)
 	case err != nil:
 		return err
 	case r.code == 0:

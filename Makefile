@@ -4,6 +4,7 @@
 # make e2e-vm  boot a virtual machine with our user data; -all: with every fault
 # make fuzz    every parser of outside bytes, for 30 s each
 # make bench   side by side with what one would run instead
+# make bench-receive  pushes by rsync, beside plain OpenSSH
 # make build   bin/mayfly for this machine
 # make dist    dist/: static, stripped, for every platform, with checksums
 
@@ -17,7 +18,7 @@ PLATFORMS   = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 # that want metadata bring their own server.
 export AWS_EC2_METADATA_DISABLED = true
 
-.PHONY: demo test check e2e e2e-receive e2e-vm e2e-vm-all fuzz bench build dist clean
+.PHONY: demo test check e2e e2e-receive e2e-vm e2e-vm-all fuzz bench bench-receive build dist clean
 
 demo: build
 	@go build -o bin/mayfly-demo ./cmd/mayfly-demo
@@ -59,6 +60,10 @@ fuzz:
 bench: build
 	sh e2e/install.sh
 	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go run ./bench -mayfly bin/mayfly $(if $(REPOS),-repos '$(REPOS)')
+
+bench-receive:
+	sh e2e/install.sh
+	go run ./bench/receive
 
 build:
 	@mkdir -p bin

@@ -13,6 +13,7 @@ import (
 var mayImport = map[string][]string{
 	"cmd/":                     {""},
 	"bench":                    {""},
+	"bench/":                   {""},
 	"e2e":                      {""},
 	"e2e/":                     {""},
 	"jobs/":                    {"runner", "iam", "internal/store", "internal/gitwire", "internal/archive", "internal/secret", "internal/sshd", "internal/jail"},

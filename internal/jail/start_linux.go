@@ -90,7 +90,7 @@ func Start(s Spec) (*Process, error) {
 	// its processes are counted.
 	_ = g.add(p.cmd.Process.Pid)
 	if _, err := taskW.Write(task); err == nil {
-		_ = taskW.Close() // what does not arrive, the helper does not build
+		_ = taskW.Close() // which is its end; without one, the helper says what it lacks
 	}
 	if err := built(statusR, cmpOr(s.Setup, 20*time.Second)); err != nil {
 		p.Kill()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -133,6 +134,7 @@ func ours(dir string) (*contender, error) {
 
 // serve is the process of ours.
 func serve(dir string) error {
+	debug.SetMemoryLimit(48 << 20) // as mayfly's main does
 	b, err := os.ReadFile(filepath.Join(dir, "server"))
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+
+	"golang.org/x/sync/semaphore"
 )
 
 var (
@@ -22,7 +24,33 @@ var errLonger = errors.New("there is more of it than was said")
 // pool has few buffers.
 const smallObject = 256 << 10
 
-var smallBuffers = sync.Pool{New: func() any { return new([smallObject]byte) }}
+// Tiny ones have buffers of their own, of which there may be as many as there
+// are writers; of the others there are so many at once in the whole process.
+const (
+	tinyObject    = 32 << 10
+	smallAtOnce   = 16
+	copyBufferLen = 64 << 10
+)
+
+var (
+	tinyBuffers  = sync.Pool{New: func() any { return new([tinyObject]byte) }}
+	smallBuffers = sync.Pool{New: func() any { return new([smallObject]byte) }}
+	smallOnes    = semaphore.NewWeighted(smallAtOnce)
+)
+
+// smallBuffer returns a buffer of size bytes, once there is one, and what gives
+// it back.
+func smallBuffer(ctx context.Context, size int64) ([]byte, func(), error) {
+	if size <= tinyObject {
+		b := tinyBuffers.Get().(*[tinyObject]byte)
+		return b[:size], func() { tinyBuffers.Put(b) }, nil
+	}
+	if err := smallOnes.Acquire(ctx, 1); err != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	b := smallBuffers.Get().(*[smallObject]byte)
+	return b[:size], func() { smallBuffers.Put(b); smallOnes.Release(1) }, nil
+}
 
 // Overwrite implements Overwriter.
 func (s *S3) Overwrite(ctx context.Context, key string, r io.Reader, size int64, a Attributes) (Object, error) {
@@ -31,12 +59,15 @@ func (s *S3) Overwrite(ctx context.Context, key string, r io.Reader, size int64,
 	}
 	over := replacing{any: true, Attributes: a}
 	if size <= smallObject {
-		buf := smallBuffers.Get().(*[smallObject]byte)
-		defer smallBuffers.Put(buf)
-		if err := fill(buf[:size], r); err != nil {
+		buf, done, err := smallBuffer(ctx, size)
+		if err != nil {
+			return Object{}, s.wrap("write", key, nil, err)
+		}
+		defer done()
+		if err := fill(buf, r); err != nil {
 			return Object{}, err
 		}
-		return s.put(ctx, key, bytes.NewReader(buf[:size]), size, crc32.Checksum(buf[:size], castagnoli), over)
+		return s.put(ctx, key, bytes.NewReader(buf), size, crc32.Checksum(buf, castagnoli), over)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return Object{}, s.wrap("write", key, nil, err)
@@ -78,11 +109,11 @@ func ended(r io.Reader) error {
 }
 
 // copyBuffers are for the way from a file to a part.
-var copyBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+var copyBuffers = sync.Pool{New: func() any { return new([copyBufferLen]byte) }}
 
 // copyAll copies size bytes, behind which r must end.
 func copyAll(w io.Writer, r io.Reader, size int64) error {
-	buf := copyBuffers.Get().(*[128 << 10]byte)
+	buf := copyBuffers.Get().(*[copyBufferLen]byte)
 	defer copyBuffers.Put(buf)
 	n, err := io.CopyBuffer(w, io.LimitReader(r, size), buf[:])
 	if err == nil && n < size {

@@ -27,14 +27,14 @@ type Config struct {
 	MaxDelete    MaxDelete `yaml:"max_delete" doc:"with delete: how many files, or which share of them, may be deleted at once; more deletes none (default 10%)" example:"10%"`
 	StorageClass string    `yaml:"storage_class" doc:"the storage class of what is written; the bucket's default without it" example:"STANDARD_IA"`
 	KMSKey       string    `yaml:"kms_key" doc:"ARN of the KMS key that S3 encrypts with; the bucket's default without it" example:"arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"`
-	Parallel     int       `yaml:"parallel" doc:"files at once, 1 to 32 (default 16)" min:"1" max:"32"`
+	Parallel     int       `yaml:"parallel" doc:"files at once, 1 to 24 (default 16)" min:"1" max:"24"`
 }
 
 var _ runner.JobConfig = (*Config)(nil)
 
 const (
 	defaultParallel = 16
-	maxParallel     = 32
+	maxParallel     = 24
 
 	compareTime     = "time"
 	compareChecksum = "checksum"

@@ -42,7 +42,7 @@ func TestValidate(t *testing.T) {
 		"a key":                    {func(c *Config) { c.KMSKey = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab" }, ""},
 		"an alias":                 {func(c *Config) { c.KMSKey = "arn:aws:kms:eu-west-1:123456789012:alias/docs" }, "kms_key: not the ARN of a KMS key"},
 		"an id of a key":           {func(c *Config) { c.KMSKey = "1234abcd-12ab" }, "kms_key: not the ARN of a KMS key"},
-		"too many at once":         {func(c *Config) { c.Parallel = 33 }, "parallel: 33 files at once"},
+		"too many at once":         {func(c *Config) { c.Parallel = 25 }, "parallel: 25 files at once"},
 		"fewer than none at once":  {func(c *Config) { c.Parallel = -1 }, "parallel: -1 files at once"},
 		"a checksum":               {func(c *Config) { c.Compare = "checksum" }, ""},
 		"a directory with a slash": {func(c *Config) { c.From = "/srv/docs/" }, ""},

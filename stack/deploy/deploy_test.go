@@ -22,6 +22,18 @@ func done(t *testing.T, a *account, template string) {
 	if a.group == nil || len(deploy.Unsuspended(*a.group)) > 0 {
 		t.Errorf("the group is %+v", a.group)
 	}
+	for _, want := range weekly(template).Actions() {
+		i := a.action("d-" + want.Resource)
+		if i < 0 {
+			t.Errorf("the schedule is %+v, and lacks %+v", a.schedule, want)
+			continue
+		}
+		got := a.schedule[i]
+		got.At = time.Time{}
+		if got != (cloud.ScheduledAction{Name: "d-" + want.Resource, Recurrence: want.Recurrence, Zone: want.Zone, Desired: want.Desired, Min: -1, Max: -1}) {
+			t.Errorf("the schedule has %+v, want %+v", got, want)
+		}
+	}
 }
 
 // Created, called again, and changed.
@@ -48,16 +60,22 @@ func TestDeploy(t *testing.T) {
 
 // Cut off at any call, and called again, it comes to the same: from nothing,
 // and from a deployment that is to change. That the schedule is never in force
-// too early, the account itself checks.
+// too early, and that a run at work keeps an end, the account itself checks.
 func TestDeployCutAnywhere(t *testing.T) {
 	t.Parallel()
-	for _, before := range []string{"", "one"} {
+	for _, before := range []string{"", "one", "at work", "gone"} {
 		for cut := 1; ; cut++ {
 			a := newAccount(t)
 			if before != "" {
-				if _, err := a.engine().Deploy(t.Context(), a.target(before)); err != nil {
+				if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
 					t.Fatal(err)
 				}
+			}
+			switch before {
+			case "at work":
+				a.group.Desired, a.group.Instances = 1, []cloud.GroupInstance{{ID: "i-1", State: "InService"}}
+			case "gone": // the actions, by somebody's hand, and a run waits for its instance
+				a.group.Desired, a.schedule = 1, nil
 			}
 			a.cut, a.calls = cut, 0
 			_, err := a.engine().Deploy(t.Context(), a.target("two"))
@@ -261,60 +279,125 @@ func TestDestroy(t *testing.T) {
 	}
 }
 
-// A run at work keeps its end when the action is changed that would have ended
-// it; one that was started by hand has its own.
+// A run at work keeps an end, whatever becomes of the schedule.
 func TestDeployDuringARun(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name     string
-		template string
-		before   []string // once-only actions
-		want     string
+	for _, c := range []struct {
+		what   string
+		next   func(a *account) deploy.Target
+		before func(a *account)
+		want   []string
 	}{
-		{"another end", "two", nil, "mayfly-start-end 2026-11-27T19:45:00Z 0"},
-		{"the same end", "one", nil, ""},
+		{"nothing changes", func(a *account) deploy.Target { return a.target("one") }, func(*account) {}, nil},
+		{"between a start and its end", func(a *account) deploy.Target { return a.target("two") }, func(a *account) {
+			a.schedule[0].At, a.schedule[1].At = a.now.Add(time.Hour), a.now.Add(23*time.Hour)
+		}, []string{"mayfly-start-end 2026-11-27T18:31:01Z 0"}},
+		{"before the next start", func(a *account) deploy.Target { return a.target("two") }, func(a *account) {
+			a.schedule[0].At, a.schedule[1].At = a.now.Add(23*time.Hour), a.now.Add(time.Hour)
+		}, []string{"mayfly-start-end 2026-11-27T19:45:00Z 0"}},
+		{"the time is not known", func(a *account) deploy.Target { return a.target("two") }, func(a *account) {
+			a.schedule[0].At, a.schedule[1].At = time.Time{}, time.Time{}
+		}, []string{"mayfly-start-end 2026-11-27T19:45:00Z 0"}},
+		{"it has one", func(a *account) deploy.Target { return a.target("two") }, func(a *account) {
+			a.schedule = append(a.schedule, cloud.ScheduledAction{Name: deploy.EndAction, At: a.now.Add(time.Minute)})
+			a.actions = []string{"that one"}
+		}, []string{"that one"}},
+		{"its end is gone", func(a *account) deploy.Target { return a.target("one") }, func(a *account) { a.schedule = nil }, []string{"mayfly-start-end 2026-11-27T19:45:00Z 0"}},
+		{"no schedule any more", func(a *account) deploy.Target {
+			next := a.target("two")
+			next.Scheduled, next.Actions = false, nil
+			return next
+		}, func(*account) {}, []string{"mayfly-start-end 2026-11-27T19:31:01Z 0"}},
+		{"a new bucket", func(a *account) deploy.Target {
+			next := a.target("two")
+			next.NewBucket = true
+			return next
+		}, func(*account) {}, []string{"mayfly-start-end 2026-11-27T19:31:01Z 0"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+		a := newAccount(t)
+		if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+			t.Fatal(err)
+		}
+		a.said, a.group.Desired = nil, 1
+		c.before(a)
+		if _, err := a.engine().Deploy(t.Context(), c.next(a)); err != nil {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if c.what == "a new bucket" && len(a.actions) == 2 { // both updates
+			a.actions = a.actions[:1]
+		}
+		if !slices.Equal(a.actions, c.want) {
+			t.Errorf("%s: %q, want %q", c.what, a.actions, c.want)
+		}
+		if said := strings.Join(a.said, "\n"); strings.Contains(said, "A run is at work") != (c.want != nil) {
+			t.Errorf("%s: said:\n%s", c.what, said)
+		}
+	}
+}
+
+// What somebody has done to the schedule by hand is undone, whether or not the
+// stack changes.
+func TestDeployPutsActionsBack(t *testing.T) {
+	t.Parallel()
+	for _, next := range []string{"one", "two"} {
+		for what, byHand := range map[string]func(a *account){
+			"deleted":        func(a *account) { a.schedule = nil },
+			"one deleted":    func(a *account) { a.schedule = a.schedule[1:] },
+			"another time":   func(a *account) { a.schedule[0].Recurrence = "0 1 * * *" },
+			"another zone":   func(a *account) { a.schedule[0].Zone = "" },
+			"another number": func(a *account) { a.schedule[0].Desired = 1 },
+			"a minimum":      func(a *account) { a.schedule[1].Min = 1 },
+			"an end":         func(a *account) { a.schedule[1].Until = a.now.Add(time.Hour) },
+		} {
 			a := newAccount(t)
 			if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
 				t.Fatal(err)
 			}
-			a.group.Desired, a.group.Instances = 1, []cloud.GroupInstance{{ID: "i-1", State: "InService"}}
-			if _, err := a.engine().Deploy(t.Context(), a.target(tt.template)); err != nil {
-				t.Fatal(err)
+			byHand(a)
+			r, err := a.engine().Deploy(t.Context(), a.target(next))
+			if err != nil || !r.Changed || len(r.Ills) > 0 {
+				t.Errorf("%s: %+v, %v", what, r, err)
 			}
-			if got := strings.Join(a.actions, "; "); got != tt.want {
-				t.Errorf("actions %q, want %q; said %q", got, tt.want, a.said)
+			if said := strings.Join(a.said, "\n"); next == "one" && !strings.Contains(said, "Action back, which ") {
+				t.Errorf("%s: said:\n%s", what, said)
 			}
-		})
+			done(t, a, next)
+			if r, err = a.engine().Deploy(t.Context(), a.target(next)); err != nil || r.Changed {
+				t.Errorf("%s, again: %+v, %v", what, r, err)
+			}
+		}
 	}
 }
 
-// What somebody has taken away or changed comes back; what keeps runs from
-// happening is told, and left.
-func TestDeployRepairs(t *testing.T) {
+// What keeps runs from happening is told, and left: it may be a pause.
+func TestDeployTellsIlls(t *testing.T) {
 	t.Parallel()
+	for want, byHand := range map[string]func(g *cloud.Group){
+		"resume-processes --region eu-west-1 --auto-scaling-group-name d --scaling-processes Launch":           func(g *cloud.Group) { g.Suspended = append(g.Suspended, "Launch") },
+		"resume-processes --region eu-west-1 --auto-scaling-group-name d --scaling-processes Terminate":        func(g *cloud.Group) { g.Suspended = append(g.Suspended, "Terminate") },
+		"resume-processes --region eu-west-1 --auto-scaling-group-name d --scaling-processes ScheduledActions": func(g *cloud.Group) { g.Suspended = append(g.Suspended, "ScheduledActions") },
+		"update-auto-scaling-group --region eu-west-1 --auto-scaling-group-name d --max-size 1":                func(g *cloud.Group) { g.Max = 0 },
+		"update-auto-scaling-group --region eu-west-1 --auto-scaling-group-name d --min-size 0":                func(g *cloud.Group) { g.Min = 1 },
+	} {
+		a := newAccount(t)
+		if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
+			t.Fatal(err)
+		}
+		byHand(a.group)
+		as := *a.group
+		for _, next := range []string{"one", "two"} {
+			r, err := a.engine().Deploy(t.Context(), a.target(next))
+			if err != nil || r.Changed != (next == "two") || len(r.Ills) != 1 || !strings.Contains(r.Ills[0].Cure, want) {
+				t.Errorf("want %s: %+v, %v", want, r, err)
+			}
+		}
+		if a.group.Min != as.Min || a.group.Max != as.Max || !slices.Equal(a.group.Suspended, as.Suspended) {
+			t.Errorf("%s: the group was %+v, and is %+v", want, as, *a.group)
+		}
+	}
 	a := newAccount(t)
 	if _, err := a.engine().Deploy(t.Context(), a.target("one")); err != nil {
 		t.Fatal(err)
-	}
-	want := slices.Clone(a.schedule)
-	a.schedule[0].Recurrence = "0 0 * * *"
-	a.schedule = a.schedule[:1]
-	a.group.Suspended = append(a.group.Suspended, "Launch")
-	r, err := a.engine().Deploy(t.Context(), a.target("one"))
-	if err != nil || !r.Changed || len(r.Ills) != 1 || !strings.Contains(r.Ills[0].Cure, "resume-processes --region eu-west-1") {
-		t.Errorf("%+v, %v", r, err)
-	}
-	byName := func(x, y cloud.ScheduledAction) int { return strings.Compare(x.Name, y.Name) }
-	slices.SortFunc(a.schedule, byName)
-	slices.SortFunc(want, byName)
-	if !slices.Equal(a.schedule, want) {
-		t.Errorf("the schedule is %+v, want %+v", a.schedule, want)
-	}
-	if r, err = a.engine().Deploy(t.Context(), a.target("one")); err != nil || r.Changed {
-		t.Errorf("again: %+v, %v", r, err)
 	}
 	a.group = nil
 	if _, err := a.engine().Deploy(t.Context(), a.target("one")); err == nil || !strings.Contains(err.Error(), "mayfly destroy, which keeps the data, and then mayfly deploy") {

@@ -36,6 +36,7 @@ type account struct {
 	uploaded map[string]bool // templates for which the store is ready
 	actions  []string        // once-only scheduled actions
 	schedule []cloud.ScheduledAction
+	inForce  bool // the stack has scheduled actions
 	now      time.Time
 	failing  string // the status that the next operation ends with
 
@@ -111,11 +112,8 @@ func (a *account) look() {
 	if a.stack.Status == "CREATE_COMPLETE" {
 		a.group = &cloud.Group{Name: "d", Max: 1}
 	}
+	a.reschedule()
 	if a.armed() {
-		a.schedule = slices.DeleteFunc(a.schedule, func(s cloud.ScheduledAction) bool { return s.Recurrence != "" })
-		for _, act := range weekly(a.body).Actions() {
-			a.schedule = append(a.schedule, cloud.ScheduledAction{Name: "d-" + act.Resource, Recurrence: act.Recurrence, Zone: act.Zone, Desired: act.Desired, Min: -1, Max: -1})
-		}
 		if !a.uploaded[a.body] {
 			a.t.Error("the schedule is in force and the store lacks what an instance fetches")
 		}
@@ -123,6 +121,50 @@ func (a *account) look() {
 			a.t.Error("the schedule is in force and the group replaces instances")
 		}
 	}
+}
+
+// reschedule does what CloudFormation does with the scheduled actions of a
+// template that has come into force, and looks after a run at work.
+func (a *account) reschedule() {
+	if strings.Contains(a.stack.Status, "ROLLBACK") {
+		return
+	}
+	before := a.end()
+	for _, act := range weekly(a.body).Actions() {
+		i := a.action("d-" + act.Resource)
+		switch {
+		case !a.armed() && a.inForce && i >= 0:
+			a.schedule = slices.Delete(a.schedule, i, i+1)
+		case a.armed() && a.inForce && i < 0:
+			a.t.Errorf("CloudFormation fails to update %s, which is gone", act.Resource)
+		case a.armed():
+			made := cloud.ScheduledAction{
+				Name: "d-" + act.Resource, Recurrence: act.Recurrence, Zone: act.Zone, Desired: act.Desired, Min: -1, Max: -1,
+				At: a.now.Add(2*time.Hour + time.Duration(act.Desired)*time.Hour),
+			}
+			if i < 0 {
+				a.schedule = append(a.schedule, made)
+			} else {
+				a.schedule[i] = made
+			}
+		}
+	}
+	a.inForce = a.armed()
+	if a.group != nil && a.group.Desired > 0 && a.end() != before && len(a.actions) == 0 {
+		a.t.Error("a run is at work, and the action that would have ended it was taken away")
+	}
+}
+
+// end is the recurrence of what ends runs, "" when there is nothing.
+func (a *account) end() string {
+	if i := a.action("d-EndAction"); i >= 0 {
+		return a.schedule[i].Recurrence
+	}
+	return ""
+}
+
+func (a *account) action(name string) int {
+	return slices.IndexFunc(a.schedule, func(s cloud.ScheduledAction) bool { return s.Name == name })
 }
 
 func (a *account) event(resource, status, reason string) {
@@ -265,7 +307,7 @@ func (a *account) Resources(context.Context, string) ([]cloud.Resource, error) {
 	if a.group != nil && !a.handmade {
 		list = append(list, cloud.Resource{Name: "Group", ID: "d", Type: "AWS::AutoScaling::AutoScalingGroup", Status: "CREATE_COMPLETE"})
 	}
-	if a.stack.Parameters[stack.ParameterArmed] == "true" {
+	if a.inForce {
 		for _, act := range weekly(a.body).Actions() {
 			list = append(list, cloud.Resource{Name: act.Resource, ID: "d|d-" + act.Resource, Type: "AWS::AutoScaling::ScheduledAction", Status: "UPDATE_COMPLETE"})
 		}

@@ -177,6 +177,8 @@ func TestParseCrossChecks(t *testing.T) {
 		{"subnets", head + "network: {subnets: [subnet-01234567, subnet-01234567]}\njobs: [{name: a, " + toy + "}]\n", []string{"f:3:38: network.subnets[1]: is there twice"}},
 		{"no subnets", head + "network: {public_ip: true}\njobs: [{name: a, " + toy + "}]\n", []string{"f:3:1: network: names no subnet"}},
 		{"disk", head + "instance: {disk: 0}\njobs: [{name: a, " + toy + "}]\n", []string{"f:3:18: instance.disk: the number is too small"}},
+		{"disk of the image", head + "instance: {disk: 7}\njobs: [{name: a, " + toy + "}]\n", []string{"f:3:18: instance.disk: is smaller than Amazon Linux's own root volume, 8 GiB"}},
+		{"disk of another image", head + "instance: {disk: 7, image: ami-01234567}\njobs: [{name: a, " + toy + "}]\n", nil},
 		{"budget", head + "budget: -1\njobs: [{name: a, " + toy + "}]\n", []string{"f:3:9: budget: the number is too small"}},
 		{"address twice", head + "region: eu-west-1\nnotify: {email: [a@b.example, a@b.example]}\njobs: [{name: a, " + toy + "}]\n", []string{"f:4:31: notify.email[1]: is there twice"}},
 		{"no jobs", head + "jobs: []\n", []string{"f:3:7: jobs: is an empty list"}},

@@ -132,9 +132,6 @@ func (v checker) instance() {
 	if in.RootDevice != "" && in.Image == "" {
 		v.doc.Add("instance.root_device", "there is no image that it could be of", "add image, or remove it")
 	}
-	if v.doc.Has("instance.disk") && in.Image == "" && in.Disk < imageGiB {
-		v.doc.Add("instance.disk", fmt.Sprintf("is smaller than Amazon Linux's own root volume, %d GiB", imageGiB), "write at least that, or leave it out")
-	}
 	if v.doc.Has("instance.disk") && in.Image == "" && in.Disk > 0 && in.Disk < imageGiB {
 		v.doc.Add("instance.disk", fmt.Sprintf("is smaller than Amazon Linux's own root volume, %d GiB", imageGiB), "write at least that, or leave it out")
 	}

@@ -97,16 +97,17 @@ type Zone struct{ loc *time.Location }
 
 // UnmarshalText looks the name up.
 func (z *Zone) UnmarshalText(b []byte) error {
-	if old := string(b); !strings.Contains(old, "/") && old != "UTC" || strings.HasPrefix(old, "US/") || strings.HasPrefix(old, "Canada/") {
-		// Auto Scaling takes canonical names only.
-		// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutScheduledUpdateGroupAction.html
-		if _, err := time.LoadLocation(old); err == nil && old != "" && old != "Local" {
-			return errors.New("an old name of a time zone, which AWS does not take: write the continent and a city, like Europe/Berlin or America/New_York")
-		}
+	// Auto Scaling takes canonical names only.
+	// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutScheduledUpdateGroupAction.html
+	if name := canonical(string(b)); name != "" {
+		return fmt.Errorf("an old name of a time zone, which AWS does not take: write %s", name)
 	}
 	loc, err := time.LoadLocation(string(b))
 	if err != nil || len(b) == 0 || string(b) == "Local" {
 		return errors.New(`no such time zone: write an IANA name, like "Europe/Berlin" or "UTC"`)
+	}
+	if name := loc.String(); !strings.Contains(name, "/") && name != "UTC" { // EST5EDT
+		return errors.New("a name without a place, which AWS does not take: write the continent and a city, like Europe/Berlin or America/New_York")
 	}
 	*z = Zone{loc}
 	return nil

@@ -117,8 +117,8 @@ func TestCron(t *testing.T) {
 
 func TestZone(t *testing.T) {
 	t.Parallel()
-	take(t, func() encoding.TextUnmarshaler { return new(Zone) }, "UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires")
-	refuse(t, func() encoding.TextUnmarshaler { return new(Zone) }, "", "Local", "Berlin", "../etc/passwd", "Europe/Berln")
+	take(t, func() encoding.TextUnmarshaler { return new(Zone) }, "UTC", "Etc/UTC", "Europe/Berlin", "Europe/Stockholm", "America/Argentina/Buenos_Aires", "Etc/GMT+5")
+	refuse(t, func() encoding.TextUnmarshaler { return new(Zone) }, "", "Local", "Berlin", "../etc/passwd", "Europe/Berln", "US/Eastern", "Asia/Calcutta", "EST5EDT", "GMT")
 	if (Zone{}).Location() != time.UTC {
 		t.Error("no time zone is not UTC")
 	}

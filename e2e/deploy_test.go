@@ -249,8 +249,8 @@ func (l *laptop) checkPolicy() {
 		t.Fatal(err)
 	}
 	// Needed where moto did not make it necessary: an instance that ends
-	// without a run, an upload that fails.
-	used := map[string]bool{"ec2:GetConsoleOutput": true, "s3:AbortMultipartUpload": true, "sns:Subscribe": true}
+	// without a run, an upload that fails, an image of one's own.
+	used := map[string]bool{"ec2:GetConsoleOutput": true, "s3:AbortMultipartUpload": true, "sns:Subscribe": true, "ec2:DescribeImages": true}
 	for _, a := range []string{"ec2:CreateVolume", "ec2:CreateTags"} { // by mayfly volume
 		used[a] = true
 	}

@@ -93,7 +93,7 @@ func (a *app) survey(ctx context.Context, o deployOptions) (*survey, error) {
 			return nil, asFailed(err)
 		}
 	}
-	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookNetwork, s.lookSecrets} {
+	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookImage, s.lookNetwork, s.lookSecrets} {
 		if err := look(ctx); err != nil {
 			return nil, asFailed(errors.New(s.world.redactor.Redact(err.Error())))
 		}

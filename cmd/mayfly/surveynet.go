@@ -38,6 +38,8 @@ func (s *survey) lookTypes(ctx context.Context) error {
 	for _, t := range s.types {
 		arch := archOf(t, have)
 		switch {
+		case arch != "" && !t.Spot && s.config.Instance.OnDemand != runner.OnDemandAlways && len(named) == 0:
+			s.notes = append(s.notes, t.Name+" left out: it cannot be bought on the spot market in "+s.region)
 		case arch != "" && !t.Spot && s.config.Instance.OnDemand != runner.OnDemandAlways:
 			s.problem("instance.types: %s cannot be bought on the spot market: name others, or on_demand: always", t.Name)
 		case arch != "":
@@ -59,7 +61,6 @@ func (s *survey) lookTypes(ctx context.Context) error {
 		s.problem("instance.types: none of %s is offered in %s: name some in the config", strings.Join(runner.DefaultTypes(), ", "), s.region)
 	}
 	s.onlyNeededPrograms()
-	s.images()
 	return nil
 }
 
@@ -106,23 +107,6 @@ func (s *survey) onlyNeededPrograms() {
 	s.programs = slices.DeleteFunc(s.programs, func(p program) bool {
 		return !slices.ContainsFunc(s.options.Instance.Types, func(t stack.Type) bool { return t.Arch == stackArch(p.arch) })
 	})
-}
-
-// images puts an image of one's own into the options: it is of one
-// architecture, and so must be the types.
-func (s *survey) images() {
-	in := s.config.Instance
-	if in.Image == "" || len(s.options.Instance.Types) == 0 {
-		return
-	}
-	arch := s.options.Instance.Types[0].Arch
-	for _, t := range s.options.Instance.Types {
-		if t.Arch != arch {
-			s.problem("instance.image: an image is for one architecture, and %s is %s, %s is %s: name types of one", s.options.Instance.Types[0].Name, arch, t.Name, t.Arch)
-			return
-		}
-	}
-	s.options.Instance.Images = []stack.Image{{Arch: arch, ID: string(in.Image), RootDevice: string(in.RootDevice)}}
 }
 
 // lookNetwork finds the subnets that instances can be in: those of zones that

@@ -1,11 +1,13 @@
-"""Starts moto_server, with three things that AWS does and moto 5.2 leaves out.
+"""Starts moto_server, with four things that AWS does and moto 5.2 leaves out.
 
 They are what CloudFormation, EC2 and IAM document; without them nothing that is
-added on a condition could be seen, no group could launch an instance whose
-root volume has its image's size, and nobody could be let put metrics.
+added on a condition could be seen, no scheduled action be found by its name, no
+group could launch an instance whose root volume has its image's size, and
+nobody could be let put metrics.
 """
 import sys
 
+from moto.autoscaling.models import FakeScheduledAction
 from moto.cloudformation import parsing
 from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.iam import access_control
@@ -27,6 +29,19 @@ def update(self, template, parameters=None):
 
 
 parsing.ResourceMap.update = update
+
+action_create = FakeScheduledAction.create_from_cloudformation_json.__func__
+
+
+def create_action(cls, resource_name, cloudformation_json, *args, **kwargs):
+    """Actions of two groups are two, and their stacks know their names."""
+    group = cloudformation_json["Properties"]["AutoScalingGroupName"]
+    kwargs["LogicalId"] = group + "-" + kwargs["LogicalId"]
+    return action_create(cls, resource_name, cloudformation_json, *args, **kwargs)
+
+
+FakeScheduledAction.create_from_cloudformation_json = classmethod(create_action)
+FakeScheduledAction.physical_resource_id = property(lambda self: self.scheduled_action_name)
 
 volume_create = EBSBackend.create_volume
 

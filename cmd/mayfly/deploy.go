@@ -43,8 +43,14 @@ the command line.
 Credentials are found as every AWS tool finds them: environment, profile
 (AWS_PROFILE), SSO.
 
-Exit codes: 0 deployed, 1 failed, 2 bad usage or config, or something stands in
-the way (nothing was changed), 4 interrupted (the same command goes on).`,
+A scheduled action that somebody has changed or deleted by hand is put back. What
+may be a pause that somebody wanted, like a suspended process of the group, is
+named with the command that ends it. A run that is at work keeps an end.
+
+Exit codes: 0 deployed, 1 failed, or deployed into a group in which no run starts
+or ends as it should, 2 bad usage or config, AWS does not accept the credentials,
+or something stands in the way (nothing was changed), 4 interrupted (the same
+command goes on).`,
 		Example: `  mayfly deploy
   mayfly deploy --yes --secret ssm:/onlinebackup/github-token=env:GITHUB_TOKEN
   AWS_PROFILE=backup mayfly deploy -c servers.yaml --binaries dist`,
@@ -176,6 +182,7 @@ func (a *app) afterDeploy(ctx context.Context, s *survey, r deploy.Result) error
 		fmt.Fprintf(a.stdout, "Deployed %s in %s.\n", name, s.region)
 	case r.Changed:
 		fmt.Fprintf(a.stdout, "Updated %s in %s.\n", name, s.region)
+	case len(r.Ills) > 0: // said below
 	default:
 		fmt.Fprintf(a.stdout, "%s in %s is up to date; nothing was changed.\n", name, s.region)
 	}
@@ -183,9 +190,7 @@ func (a *app) afterDeploy(ctx context.Context, s *survey, r deploy.Result) error
 		return err
 	}
 	if len(r.Ills) > 0 {
-		for _, ill := range r.Ills {
-			fmt.Fprintf(a.stdout, "PROBLEM: %s; if nobody wanted that: %s\n", ill.What, ill.Cure)
-		}
+		a.printIlls(r.Ills)
 		return &codeError{exitFailed, errors.New("it is deployed, and no run starts or ends as it should before that is cured")}
 	}
 	c := s.config
@@ -196,6 +201,13 @@ func (a *app) afterDeploy(ctx context.Context, s *survey, r deploy.Result) error
 	}
 	fmt.Fprintf(a.stdout, "Next: mayfly start%s, for a run now; mayfly status%s, any time\n", a.configFlag(), a.configFlag())
 	return nil
+}
+
+// printIlls says what keeps runs from happening.
+func (a *app) printIlls(list []deploy.Ill) {
+	for _, ill := range list {
+		fmt.Fprintf(a.stdout, "PROBLEM: %s; if nobody wanted that: %s\n", ill.What, ill.Cure)
+	}
 }
 
 // bothTimes is a moment in its own time zone and in UTC.
@@ -281,9 +293,6 @@ func (s *survey) unarmed() bool {
 func (s *survey) changes(ctx context.Context) ([]cloud.Change, error) {
 	if s.now == nil || deploy.InProgress(s.now.Status) || deploy.Unfinished(s.now.Status) {
 		return nil, nil
-	}
-	if err := deploy.Stuck(*s.now, s.region); err != nil {
-		return nil, usageError(err)
 	}
 	list, err := s.aws.stacks.Changes(ctx, s.input())
 	if err != nil {

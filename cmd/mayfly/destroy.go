@@ -23,8 +23,9 @@ group, schedule, launch template, role, security group, topic. What it wrote
 stays: the bucket with everything in it, volumes, snapshots, and the secrets in
 Systems Manager; destroy says how each can be removed by hand.
 
-Exit codes: 0 gone, or it was not there, 1 failed, 2 bad usage or config, or
-nothing was done, 4 interrupted (the same command goes on).`,
+Exit codes: 0 gone, or it was not there, 1 failed, 2 bad usage or config, AWS
+does not accept the credentials, or nothing was done, 4 interrupted (the same
+command goes on).`,
 		Example: `  mayfly destroy
   mayfly destroy --yes -c servers.yaml`,
 		Args: cobra.NoArgs,

@@ -29,8 +29,8 @@ month costs: with the spot price of this moment where it can be asked for.
 
 With --template it prints the CloudFormation template alone.
 
-Exit codes: 0 shown, 1 AWS cannot be asked, 2 bad usage or config, or something
-stands in the way of deploy.`,
+Exit codes: 0 shown, 1 AWS cannot be asked, 2 bad usage or config, or AWS
+does not accept the credentials, or something stands in the way of deploy.`,
 		Example: `  mayfly plan
   mayfly plan --template > template.json`,
 		Args: cobra.NoArgs,
@@ -57,6 +57,9 @@ func (a *app) plan(ctx context.Context, o deployOptions, template bool) error {
 		return err
 	}
 	a.printWhat(s, changes)
+	if s.group.Name != "" {
+		a.printIlls(deploy.Ills(s.group, s.region))
+	}
 	if err := a.printPolicy(s); err != nil {
 		return err
 	}

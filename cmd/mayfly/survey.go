@@ -32,8 +32,9 @@ type survey struct {
 
 	now        *cloud.Stack // nil: there is none yet
 	resources  []cloud.Resource
-	bucketIsIn bool // in the stack
-	newBucket  bool // nobody has one of that name
+	group      cloud.Group // the stack's, once it has one
+	bucketIsIn bool        // in the stack
+	newBucket  bool        // nobody has one of that name
 	types      []cloud.InstanceType
 	options    stack.Options
 	// publicAddress says that instances have a public address, which costs.
@@ -87,11 +88,8 @@ func (a *app) survey(ctx context.Context, o deployOptions) (*survey, error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, usageError(err)
 	}
-	// What is about to go is no part of what is to be.
-	if now, err := deploy.Mine(ctx, s.aws.stacks, string(c.Name)); err == nil && now != nil && now.Status == "DELETE_IN_PROGRESS" {
-		if _, err := a.engine(s.aws).Rest(ctx, string(c.Name)); err != nil {
-			return nil, asFailed(err)
-		}
+	if err := s.rest(ctx, a); err != nil {
+		return nil, err
 	}
 	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookImage, s.lookNetwork, s.lookSecrets} {
 		if err := look(ctx); err != nil {
@@ -105,6 +103,16 @@ func (a *app) survey(ctx context.Context, o deployOptions) (*survey, error) {
 		return nil, usageError(fmt.Errorf("this cannot be deployed, and nothing was:\n%w", indented(s.problems)))
 	}
 	return s, nil
+}
+
+// rest waits for what is at work on the stack: what is about to go is no part
+// of what is to be, and what an update would change cannot be asked meanwhile.
+func (s *survey) rest(ctx context.Context, a *app) error {
+	_, err := a.engine(s.aws).Rest(ctx, string(s.config.Name))
+	if errors.Is(err, deploy.ErrForeign) { // lookStack says so, with all the rest
+		return nil
+	}
+	return asFailed(err)
 }
 
 // indented is a list of errors, one on a line.

@@ -62,9 +62,23 @@ func (s *survey) make(a *app) {
 			s.problems = append(s.problems, err)
 			return
 		}
+		s.noteFirstStart(a)
 	}
 	if s.template, err = stack.Template(*n); err != nil {
 		s.problems = append(s.problems, err)
+	}
+}
+
+// noteFirstStart says that the check for missed runs cannot know that the
+// schedule came into force after a start whose end is still to come.
+func (s *survey) noteFirstStart(a *app) {
+	if s.now != nil && !s.unarmed() || s.options.SkipMissedRuns {
+		return
+	}
+	c, now := s.config.Schedule, a.now()
+	last := c.Start.Last(now, c.Timezone.Location())
+	if !last.IsZero() && now.Before(last.Add(time.Duration(c.Deadline)+stack.EndMargin)) {
+		s.notes = append(s.notes, fmt.Sprintf("the start at %s has passed: a mail will say that there was no run then, unless mayfly start%s begins one", last.Format("15:04 MST"), a.configFlag()))
 	}
 }
 

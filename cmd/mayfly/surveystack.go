@@ -27,6 +27,13 @@ func (s *survey) lookStack(ctx context.Context) error {
 		if s.resources, err = s.aws.stacks.Resources(ctx, s.now.ID); err != nil {
 			return err
 		}
+		if err := deploy.Stuck(*s.now, s.region); err != nil {
+			s.problems = append(s.problems, err)
+			return nil
+		}
+		if err := s.lookGone(ctx); err != nil {
+			return err
+		}
 	}
 	if s.resource("AWS::AutoScaling::AutoScalingGroup") == "" {
 		_, err := s.aws.groups.Describe(ctx, name)
@@ -56,6 +63,47 @@ func (s *survey) lookStack(ctx context.Context) error {
 	return nil
 }
 
+// lookGone finds what somebody has deleted of the stack's: CloudFormation does
+// not look, and makes nothing again. A bucket is lookBucket's.
+func (s *survey) lookGone(ctx context.Context) error {
+	if deploy.Unfinished(s.now.Status) {
+		return nil // it is removed anyway
+	}
+	for _, r := range s.resources {
+		if r.ID == "" || !strings.HasSuffix(r.Status, "_COMPLETE") || strings.HasPrefix(r.Status, "DELETE") {
+			continue
+		}
+		there, err := s.isThere(ctx, r)
+		if err != nil {
+			return err
+		}
+		if !there {
+			s.problem("name: the %s %s of the stack has been deleted, and CloudFormation does not make it again: mayfly destroy, which keeps the data, and then mayfly deploy",
+				strings.TrimPrefix(r.Type, "AWS::"), r.ID)
+		}
+	}
+	return nil
+}
+
+// isThere reports whether a resource of the stack is still there; those that
+// are not asked for are.
+func (s *survey) isThere(ctx context.Context, r cloud.Resource) (bool, error) {
+	switch r.Type {
+	case "AWS::AutoScaling::AutoScalingGroup":
+		var err error
+		s.group, err = s.aws.groups.Describe(ctx, r.ID)
+		if errors.Is(err, cloud.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	case "AWS::SNS::Topic":
+		return s.aws.Topics().TopicExists(ctx, r.ID)
+	case "AWS::IAM::Role":
+		return s.aws.roles.RoleExists(ctx, r.ID)
+	}
+	return true, nil
+}
+
 // lookTopic makes sure that a topic of one's own is there.
 func (s *survey) lookTopic(ctx context.Context) error {
 	there, err := s.aws.Topics().TopicExists(ctx, s.topic())
@@ -76,7 +124,10 @@ func (s *survey) topic() string {
 // resource is the id of the stack's resource of a type, "" when it has none.
 func (s *survey) resource(kind string) string {
 	for _, r := range s.resources {
-		if r.Type == kind && r.ID != "" && !strings.HasPrefix(r.Status, "DELETE") {
+		if r.Type != kind || r.ID == "" || r.Status == "CREATE_FAILED" {
+			continue
+		}
+		if r.Status == "DELETE_FAILED" || !strings.HasPrefix(r.Status, "DELETE") {
 			return r.ID
 		}
 	}

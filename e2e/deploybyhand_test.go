@@ -92,6 +92,26 @@ func TestDeployByHand(t *testing.T) {
 	gone("the bucket manual-bucket, which this deployment made, has been deleted")
 }
 
+// TestDeployUnfinished asks before it removes a stack that was never finished.
+func TestDeployUnfinished(t *testing.T) {
+	t.Parallel()
+	l := newLaptop(t)
+	config := l.deployment("review")
+	template := filepath.Join(t.TempDir(), "review.json")
+	if err := os.WriteFile(template, []byte(`{"Resources": {"T": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "unmade"}}}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l.aws("cloudformation", "create-change-set", "--stack-name", "review", "--change-set-name", "theirs", "--change-set-type", "CREATE",
+		"--template-body", "file://"+template, "--tags", "Key=mayfly:deployment,Value=review")
+	r := l.do("deploy", "-c", config, "--binaries", l.binaries, "--secret", "ssm:/review/token=env:GITHUB_TOKEN")
+	_, status, _ := l.outputs("review")
+	if r.code != 2 || !strings.Contains(r.err, "nothing was done: add --yes") || status != "REVIEW_IN_PROGRESS" {
+		t.Errorf("deploy without a yes, of the stack in %s: %s", status, r)
+	}
+	l.deploy("review", config)
+	l.whole("review")
+}
+
 // TestDestroyLeavesOthersGroupsAlone takes away a stack without a group, while
 // somebody has a group of its name.
 func TestDestroyLeavesOthersGroupsAlone(t *testing.T) {

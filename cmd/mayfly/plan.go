@@ -23,14 +23,15 @@ func newPlanCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what deploy would make, when it starts, and what a month costs",
-		Long: `Plan looks at config and account and changes nothing. It shows what deploy would
-create or change, what an instance may do, the next five starts, and about what a
-month costs: with the spot price of this moment where it can be asked for.
+		Long: `Plan looks at config and account and changes nothing; what is at work on the
+stack it waits for. It shows what deploy would create or change, what an instance
+may do, the next five starts, and about what a month costs: with the spot price
+of this moment where it can be asked for.
 
 With --template it prints the CloudFormation template alone.
 
-Exit codes: 0 shown, 1 AWS cannot be asked, 2 bad usage or config, or AWS
-does not accept the credentials, or something stands in the way of deploy.`,
+Exit codes: 0 shown, 1 AWS cannot be asked, 2 bad usage or config, AWS does not
+accept the credentials, or something stands in the way of deploy.`,
 		Example: `  mayfly plan
   mayfly plan --template > template.json`,
 		Args: cobra.NoArgs,

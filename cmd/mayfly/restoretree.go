@@ -116,7 +116,7 @@ func (r *restoring) fetchTree(ctx context.Context, t *dirsync.Tree, to *target, 
 	in, name := to.work, ""
 	if single {
 		in, name = to.tmp, filepath.Base(to.work)
-	} else if err := os.Mkdir(in, 0o777); err != nil {
+	} else if err := os.Mkdir(in, 0o700); err != nil { // modes of directories are not kept: what lay in a private one stays private
 		return res, err
 	}
 	root, err := os.OpenRoot(in)

@@ -4,15 +4,16 @@ import "strings"
 
 // A Place is the deployment that a Statement is for. A Statement names what it
 // cannot know by placeholders: {partition}, {region}, {account}, {bucket},
-// {prefix} and {domain} (amazonaws.com) in resources and values of conditions,
-// {job} in its Sid.
+// {prefix}, {deployment} and {domain} (amazonaws.com) in resources and values of
+// conditions, {job} in its Sid.
 type Place struct {
-	Partition string // "" means "aws"
-	Region    string // "" means any
-	Account   string // "" means any
-	Bucket    string // "" when the store is no bucket: statements about {bucket} then fall away
-	Prefix    string // where in the bucket, without slashes around it; may be ""
-	Job       string // whose statement it is; "" for the deployment's own
+	Deployment string // its name
+	Partition  string // "" means "aws"
+	Region     string // "" means any
+	Account    string // "" means any
+	Bucket     string // "" when the store is no bucket: statements about {bucket} then fall away
+	Prefix     string // where in the bucket, without slashes around it; may be ""
+	Job        string // whose statement it is; "" for the deployment's own
 }
 
 // In returns the statement for a place, and whether it is about anything there.
@@ -27,7 +28,7 @@ func (s Statement) In(p Place) (Statement, bool) {
 	}
 	fill := strings.NewReplacer(
 		"{partition}", or(p.Partition, "aws"), "{region}", or(p.Region, "*"), "{account}", or(p.Account, "*"),
-		"{bucket}", p.Bucket, "{prefix}", prefix, "{domain}", domain,
+		"{bucket}", p.Bucket, "{prefix}", prefix, "{domain}", domain, "{deployment}", or(p.Deployment, "*"),
 	)
 	in := Statement{Sid: strings.ReplaceAll(s.Sid, "{job}", sidWord(p.Job)), Actions: s.Actions}
 	for _, r := range s.Resources {

@@ -44,13 +44,13 @@ func everything(at iam.Place) *iam.Policy {
 	p.Add(at, iam.ReadParameters("/a/token", "plain"), iam.ReadSecrets("token", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf"))
 	p.Add(at, iam.Decrypt([]string{"arn:aws:kms:eu-west-1:123456789012:key/1234"}, "ssm", "secretsmanager"))
 	p.Add(at, iam.Publish(iam.TopicARN("reports")), iam.LeaveGroup("weekly"))
-	p.Add(at, iam.UseVolumes("mayfly:deployment", "weekly", "mayfly:formatting", "mayfly:formatted")...)
+	p.Add(at, iam.UseVolumes("mayfly:formatting", "mayfly:formatted")...)
 	return p
 }
 
 var (
-	home  = iam.Place{Region: "eu-west-1", Account: "123456789012", Bucket: "backups", Prefix: "deep"}
-	china = iam.Place{Partition: "aws-cn", Region: "cn-north-1", Account: "123456789012", Bucket: "backups"}
+	home  = iam.Place{Deployment: "weekly", Region: "eu-west-1", Account: "123456789012", Bucket: "backups", Prefix: "deep"}
+	china = iam.Place{Deployment: "weekly", Partition: "aws-cn", Region: "cn-north-1", Account: "123456789012", Bucket: "backups"}
 )
 
 func TestDocuments(t *testing.T) {

@@ -1,20 +1,24 @@
 package iam
 
+// TagKey is the tag that everything of a deployment has which takes tags; its
+// value is the deployment's name.
+const TagKey = "mayfly:deployment"
+
 // UseVolumes is for instances that attach, mark and snapshot a deployment's
 // volumes, and prune its snapshots. Whatever belongs to the deployment has the
-// tag tagKey with its name; marks are the tags that an instance may put on a
+// tag TagKey with its name; marks are the tags that an instance may put on a
 // volume. Nothing creates or deletes volumes, and nothing detaches or changes
 // those of others.
 //
 // EC2 knows no resources for what is described. A volume that is encrypted
 // with a key of one's own needs grants of that key, too.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-func UseVolumes(tagKey, deployment string, marks ...string) []Statement {
+func UseVolumes(marks ...string) []Statement {
 	const volumes, instances = "arn:{partition}:ec2:{region}:{account}:volume/*", "arn:{partition}:ec2:{region}:{account}:instance/*"
 	const snapshots = "arn:{partition}:ec2:{region}::snapshot/*" // of no account, in their ARNs
 	here := condition{"StringLike", "ec2:Region", []string{"{region}"}}
-	own := condition{"StringEquals", "aws:ResourceTag/" + tagKey, []string{deployment}}
-	tagged := condition{"StringEquals", "aws:RequestTag/" + tagKey, []string{deployment}}
+	own := condition{"StringEquals", "aws:ResourceTag/" + TagKey, []string{"{deployment}"}}
+	tagged := condition{"StringEquals", "aws:RequestTag/" + TagKey, []string{"{deployment}"}}
 	return []Statement{
 		allow("SeeVolumes", "ec2:DescribeVolumes", "*").when(here),
 		allow("SeeSnapshots", "ec2:DescribeSnapshots", "*").when(here),

@@ -4,6 +4,7 @@ package jobs
 import (
 	"mayfly/jobs/command"
 	"mayfly/jobs/github"
+	"mayfly/jobs/receive"
 	dirsync "mayfly/jobs/sync"
 	"mayfly/runner"
 )
@@ -18,9 +19,11 @@ func New(kind string) runner.JobConfig {
 		return new(command.Config)
 	case "sync":
 		return new(dirsync.Config)
+	case "receive":
+		return new(receive.Config)
 	}
 	return nil
 }
 
 // Names are the kinds that New knows.
-func Names() []string { return []string{"github", "command", "sync"} }
+func Names() []string { return []string{"github", "command", "sync", "receive"} }

@@ -108,6 +108,9 @@ func (v checker) jobs() {
 		if j.Config == nil {
 			continue
 		}
+		if m, ok := j.Config.(Member); ok {
+			m.Join(string(v.c.Name), time.Duration(deadline))
+		}
 		for _, p := range j.Config.Validate() {
 			at := path + "." + j.Kind
 			if p.Item != "" {

@@ -56,7 +56,10 @@ type Task struct {
 	Unit    string        // what its items are, plural: "repositories"
 	Timeout time.Duration // 0: only the deadline's
 	Ageless bool          // its items are work that is done, no backups that grow old
-	Job     Job
+	// Stop is how long the job may take from its context's end to its return;
+	// 0 is 20 s.
+	Stop time.Duration
+	Job  Job
 	// Restore says in a few lines how one of the job's items is got back; nil,
 	// or an empty answer: nothing to say.
 	Restore func(JobReport) string

@@ -94,12 +94,13 @@ func (l *lookout) notes() []Problem {
 	return []Problem{*l.risk}
 }
 
-// timeToStop is what a job gets from its context's end to its return: 20 s, or
-// less where a machine that is taken would leave less than 20 s for the report.
-func timeToStop(ctx context.Context, now time.Time) time.Duration {
+// timeToStop is what a job gets from its context's end to its return: what it
+// asks for, or less where a machine that is taken would leave less than 20 s
+// for the report.
+func timeToStop(ctx context.Context, now time.Time, asked time.Duration) time.Duration {
 	e, ok := errors.AsType[*InterruptionError](context.Cause(ctx))
 	if !ok || e.By.IsZero() {
-		return stopTime
+		return asked
 	}
-	return min(stopTime, max(e.By.Sub(now)-reportTime, time.Second))
+	return min(asked, max(e.By.Sub(now)-reportTime, time.Second))
 }

@@ -195,16 +195,16 @@ func TestTimeToStop(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(&InterruptionError{Why: stopText, By: now.Add(left)})
-		if got := timeToStop(ctx, now); got != want {
+		if got := timeToStop(ctx, now, stopTime); got != want {
 			t.Errorf("%s left: %s, want %s", left, got, want)
 		}
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(&InterruptionError{Why: stopText})
-	if got := timeToStop(ctx, now); got != stopTime {
+	if got := timeToStop(ctx, now, stopTime); got != stopTime {
 		t.Errorf("no time said: %s", got)
 	}
-	if got := timeToStop(t.Context(), now); got != stopTime {
+	if got := timeToStop(t.Context(), now, stopTime); got != stopTime {
 		t.Errorf("no interruption: %s", got)
 	}
 }

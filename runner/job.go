@@ -37,12 +37,46 @@ type Needs struct {
 	// Secrets are resolved before any job starts; one that cannot be read is
 	// a configuration error.
 	Secrets []secret.Ref
+	// Volumes are those of hosts. All volumes of a deployment are in one zone,
+	// and so are its instances then.
+	Volumes []VolumeNeed
+	// HostKeys are, among Secrets, the private keys of SSH servers, in
+	// OpenSSH's form. Who deploys makes those that are missing, and puts the
+	// public key beside each under its name and PublicKeySuffix.
+	HostKeys []secret.Ref
+	// ElasticIPs are the allocations of addresses, and Records the DNS names,
+	// by which the instance is found.
+	ElasticIPs []string
+	Records    []Record
 }
 
-// Ingress is one TCP port the outside may reach, and from where (CIDR).
+// PublicKeySuffix follows the name of a HostKey where its public half is kept.
+const PublicKeySuffix = ".pub"
+
+// Ingress is one TCP port the outside may reach, and from where (CIDR). A
+// machine that has one runs no SSH server of its own.
 type Ingress struct {
 	Port int
 	From []string
+}
+
+// A VolumeNeed is the volume of a host: the one with that ID, which belongs to
+// the deployment and the host by its tags, or else one of GiB that who deploys
+// creates where there is none.
+type VolumeNeed struct {
+	Host string
+	ID   string // "": created by size
+	GiB  int    // 0: it has an ID
+	Type string // of what is created: "gp3"
+}
+
+// A Record is a name in a Route 53 hosted zone.
+type Record struct{ Zone, Name string }
+
+// A Member is a JobConfig that depends on its deployment. Join is called once,
+// before Validate; deadline is 0 where there is none.
+type Member interface {
+	Join(deployment string, deadline time.Duration)
 }
 
 // Env is what a job may use of the world. The runner fills one per job.
@@ -72,14 +106,19 @@ type Env struct {
 	Instance bool
 	// Region is AWS's of this run; "" where none is known.
 	Region string
+	// Deployment is its name.
+	Deployment string
+	// Volumes and Addresses are the deployment's at AWS.
+	Volumes   Volumes
+	Addresses Addresses
 	// Getenv reads the environment (endpoint overrides for tests and demo).
 	Getenv func(string) string
 	// Version is mayfly's own, for manifests.
 	Version string
 }
 
-// A Job does one unit of work. Run returns within 20 s of ctx's end and never
-// leaves a partial object under its final name.
+// A Job does one unit of work. Run returns within 20 s of ctx's end, or as soon
+// as its Task says, and never leaves a partial object under its final name.
 type Job interface {
 	Run(ctx context.Context, rec *Recorder) error
 }

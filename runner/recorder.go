@@ -117,6 +117,7 @@ type Item struct {
 	lastGood       time.Time
 	outcome        Outcome
 	exit           *int
+	detail         string
 	problem        *Problem
 }
 
@@ -135,6 +136,10 @@ func (it *Item) LastGood(t time.Time) { it.do(func() { it.lastGood = t }) }
 
 // Exit says with which status the item's program ended.
 func (it *Item) Exit(status int) { it.do(func() { it.exit = &status }) }
+
+// Say adds what the report says of the item besides how it ended: one line,
+// whose first word is the item's name.
+func (it *Item) Say(detail string) { it.do(func() { it.detail = detail }) }
 
 // Fold closes the item, and keeps only that there was one which ended so: see
 // Count. After End it does nothing.
@@ -220,6 +225,8 @@ type ItemReport struct {
 	Wrote    int64     `json:"wrote_bytes"`
 	// LastGood is when the newest good backup was made; zero: there is none.
 	LastGood time.Time `json:"last_good,omitzero"`
+	// Detail is what else there is to say of it, in words.
+	Detail string `json:"detail,omitempty"`
 	// Exit is the status with which the item's program ended, -1 when a signal
 	// ended it; nil where there was none.
 	Exit    *int     `json:"exit_status,omitempty"`
@@ -267,7 +274,7 @@ func (r *Recorder) Snapshot() JobReport {
 func (it *Item) report() ItemReport {
 	ir := ItemReport{
 		Name: it.name, Outcome: it.outcome, Started: it.started, Ended: it.ended,
-		Expected: it.expected, Read: it.read, Wrote: it.wrote, LastGood: it.lastGood, Exit: it.exit,
+		Expected: it.expected, Read: it.read, Wrote: it.wrote, LastGood: it.lastGood, Exit: it.exit, Detail: it.detail,
 	}
 	if it.outcome == "" {
 		ir.Outcome, ir.Open = Interrupted, true

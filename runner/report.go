@@ -86,7 +86,7 @@ func (r *Report) redact(f func(string) string) {
 			problem(&jr.Warnings[i])
 		}
 		for i := range jr.Items {
-			jr.Items[i].Name = f(jr.Items[i].Name)
+			jr.Items[i].Name, jr.Items[i].Detail = f(jr.Items[i].Name), f(jr.Items[i].Detail)
 			problem(jr.Items[i].Problem)
 		}
 	}

@@ -12,6 +12,7 @@ const (
 	namesShown    = 10
 	jobsShown     = 30
 	hintsShown    = 5
+	detailsShown  = 50
 	outputShown   = 20 // lines of a program that failed
 	textWidth     = 78
 	// SNS takes 262,144 bytes, subject and attributes included; the rest is
@@ -140,6 +141,22 @@ func (r *Report) job(b *strings.Builder, jr JobReport, wide int) {
 		fmt.Fprintf(b, "%scut short: %s\n", indent, OneLine(jr.Cause, 500))
 	}
 	r.ageLines(b, jr, indent)
+	detailLines(b, jr, indent)
+}
+
+// detailLines are what items have to say of themselves.
+func detailLines(b *strings.Builder, jr JobReport, indent string) {
+	shown := 0
+	for _, it := range jr.Items {
+		if it.Detail == "" {
+			continue
+		}
+		if shown++; shown > detailsShown {
+			fmt.Fprintf(b, "%sand more in report.json\n", indent)
+			return
+		}
+		fmt.Fprintf(b, "%s%s: %s\n", indent, OneLine(it.Name, 63), OneLine(it.Detail, 400))
+	}
 }
 
 func (r *Report) ageLines(b *strings.Builder, jr JobReport, indent string) {

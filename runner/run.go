@@ -113,7 +113,11 @@ func (d *Deployment) untilDeadline(ctx context.Context) (context.Context, contex
 		return context.WithCancelCause(ctx)
 	}
 	left := d.Deadline.Sub(d.started)
-	left -= min(stopTime+finishTime, left/2)
+	stopping := stopTime
+	for _, t := range d.Tasks {
+		stopping = max(stopping, t.Stop)
+	}
+	left -= min(stopping+finishTime, left/2)
 	// A deadline of the context, so that nobody begins a wait that outlasts it.
 	ctx, stop := context.WithDeadlineCause(ctx, time.Now().Add(left), ErrDeadline)
 	jobs, cancel := context.WithCancelCause(ctx)
@@ -235,7 +239,7 @@ func (r *run) job(ctx context.Context, t Task) JobReport {
 
 	started := r.Now().UTC()
 	log.Info("job started")
-	cause, err := supervise(ctx, t.Job, rec)
+	cause, err := supervise(ctx, t, rec)
 	jr := rec.Snapshot()
 	jr.Name, jr.Unit, jr.Cause = t.Name, t.Unit, cause
 	jr.Started, jr.Ended = started, r.Now().UTC()
@@ -266,9 +270,9 @@ func (r *run) hint(t Task, jr JobReport) {
 }
 
 // supervise runs the job until it returns, panics, or has ignored ctx's end
-// for 20 s; then it is left behind. cause is why ctx ended, if it did before
-// the job did.
-func supervise(ctx context.Context, job Job, rec *Recorder) (cause string, err error) {
+// for 20 s, or as long as it asks for; then it is left behind. cause is why ctx
+// ended, if it did before the job did.
+func supervise(ctx context.Context, t Task, rec *Recorder) (cause string, err error) {
 	done := make(chan error, 1)
 	go func() {
 		err := errors.New("the job called runtime.Goexit: this is a bug in mayfly")
@@ -279,7 +283,7 @@ func supervise(ctx context.Context, job Job, rec *Recorder) (cause string, err e
 			}
 			done <- err
 		}()
-		err = job.Run(ctx, rec)
+		err = t.Job.Run(ctx, rec)
 	}()
 	select {
 	case err = <-done:
@@ -287,7 +291,7 @@ func supervise(ctx context.Context, job Job, rec *Recorder) (cause string, err e
 	case <-ctx.Done():
 	}
 	rec.Log().Warn("stopping the job", KeyCause, causeOf(ctx))
-	limit := timeToStop(ctx, time.Now())
+	limit := timeToStop(ctx, time.Now(), max(stopTime, t.Stop))
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {

@@ -3,7 +3,11 @@
 // role may do, in words. It takes values, never jobs.
 package stack
 
-import "time"
+import (
+	"time"
+
+	"mayfly/iam"
+)
 
 // Options are what a template is made from. The zero value of everything that
 // is not marked as needed is a sensible deployment.
@@ -181,7 +185,7 @@ type Budget struct {
 
 // TagKey is the tag that everything of a deployment has which takes tags; its
 // value is the deployment's name.
-const TagKey = "mayfly:deployment"
+const TagKey = iam.TagKey
 
 // ParameterArmed is the template's one parameter that a deployment sets:
 // "true" once mayfly and config are in the store. Until then there are no

@@ -13,6 +13,7 @@ import (
 // at says where the deployment is.
 func permissions(c *runner.Config, at iam.Place) *iam.Policy {
 	p := new(iam.Policy)
+	at.Deployment = string(c.Name)
 	bucket, prefix := c.Store.Bucket()
 	if c.Store.Endpoint == "" { // else no AWS policy decides about it
 		at.Bucket, at.Prefix = bucket, prefix

@@ -152,6 +152,9 @@ func (a *app) tasks(w *world, d *runner.Deployment, start time.Time, secrets map
 		if r, ok := job.(restorer); ok {
 			t.Unit, t.Restore = r.Unit(), r.Restore
 		}
+		if s, ok := job.(stopper); ok {
+			t.Stop = s.StopTime()
+		}
 		if w, ok := job.(worker); ok {
 			t.Ageless = w.Ageless()
 		}
@@ -187,6 +190,9 @@ type restorer interface {
 	// Restore says how one of the items is got back with stock tools.
 	Restore(runner.JobReport) string
 }
+
+// A stopper is a job that needs more time than others to stop.
+type stopper interface{ StopTime() time.Duration }
 
 // A worker is a job whose items may be work that is done, and no backups.
 type worker interface {

@@ -173,7 +173,7 @@ func (w *world) env(j runner.JobSpec, d *runner.Deployment, start time.Time, sec
 		Redact: w.redactor.Redact,
 		// What is too short to be hidden is too short for a token.
 		Hide:   func(v secret.Value) { _ = w.redactor.Add(v) },
-		Object: w.object, Region: w.region(),
+		Object: w.object, Region: w.region(), Deployment: d.Name,
 		HTTP: rt, Getenv: w.getenv, Version: d.Version,
 	}
 }

@@ -46,6 +46,7 @@ func (s *server) parent(name string) (dir *os.File, base string, err error) {
 
 // Filecmd does what has no answer but how it went.
 func (s *server) Filecmd(r *sftp.Request) error {
+	s.changed.Store(true)
 	name := local(r.Filepath)
 	switch r.Method {
 	case "Setstat":
@@ -68,6 +69,7 @@ func (s *server) Filecmd(r *sftp.Request) error {
 
 // PosixRename renames over what is there.
 func (s *server) PosixRename(r *sftp.Request) error {
+	s.changed.Store(true)
 	return s.rename(local(r.Filepath), local(r.Target), true)
 }
 

@@ -9,24 +9,30 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
 )
 
-// Serve serves dir until the client ends the session.
-func Serve(rwc io.ReadWriteCloser, dir string, o Options) error {
+// Serve serves dir until the client ends the session, and says whether it has
+// changed anything. The error is ErrUnfinished when the client left while files
+// were open for writing.
+func Serve(rwc io.ReadWriteCloser, dir string, o Options) (changed bool, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer root.Close()
-	s := &server{root, o}
+	s := &server{root: root, Options: o}
 	rs := sftp.NewRequestServer(rwc, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s}, sftp.WithRSAllocator())
 	if err := rs.Serve(); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
+		return s.changed.Load(), err
 	}
-	return nil
+	if n := s.unfinished.Load(); n > 0 {
+		return s.changed.Load(), fmt.Errorf("%w: %d", ErrUnfinished, n)
+	}
+	return s.changed.Load(), nil
 }
 
 // A server holds one session. Everything but reads and writes is handled one
@@ -34,7 +40,18 @@ func Serve(rwc io.ReadWriteCloser, dir string, o Options) error {
 type server struct {
 	root *os.Root
 	Options
+	changed    atomic.Bool
+	unfinished atomic.Int64 // files that were open for writing when the client left
 }
+
+// A written file is open for writing.
+type written struct {
+	*os.File
+	server *server
+}
+
+// TransferError says that the session has ended, and the file was not closed.
+func (w *written) TransferError(error) { w.server.unfinished.Add(1) }
 
 var (
 	_ sftp.FileReader           = (*server)(nil)
@@ -75,10 +92,7 @@ func (s *server) Filewrite(r *sftp.Request) (io.WriterAt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Pflags().Append {
-		return &appender{File: f}, nil
-	}
-	return f, nil
+	return s.writer(r, f), nil
 }
 
 // OpenFile opens a file for reading and writing.
@@ -90,13 +104,19 @@ func (s *server) OpenFile(r *sftp.Request) (sftp.WriterAtReaderAt, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.writer(r, f), nil
+}
+
+func (s *server) writer(r *sftp.Request, f *os.File) sftp.WriterAtReaderAt {
+	w := &written{f, s}
 	if r.Pflags().Append {
-		return &appender{File: f}, nil
+		return &appender{written: w}
 	}
-	return f, nil
+	return w
 }
 
 func (s *server) openWriter(r *sftp.Request, flags int) (*os.File, error) {
+	s.changed.Store(true)
 	name, want := local(r.Filepath), r.Pflags()
 	if want.Creat {
 		f, err := s.open(name, flags|os.O_CREATE|os.O_EXCL)
@@ -138,7 +158,7 @@ func (s *server) open(name string, flags int) (*os.File, error) {
 // An appender writes at the end, whatever the offset.
 type appender struct {
 	mu sync.Mutex
-	*os.File
+	*written
 }
 
 // WriteAt writes at the file's end.

@@ -20,7 +20,11 @@ func client(t *testing.T, dir string, o Options) *sftp.Client {
 	t.Helper()
 	a, b := net.Pipe()
 	served := make(chan error, 1)
-	go func() { served <- Serve(a, dir, o); a.Close() }()
+	go func() {
+		_, err := Serve(a, dir, o)
+		served <- err
+		a.Close()
+	}()
 	c, err := sftp.NewClientPipe(b, b)
 	if err != nil {
 		t.Fatal(err)
@@ -241,5 +245,54 @@ func TestAppendOnly(t *testing.T) {
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "d/new")); err != nil || string(b) != "x" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// A session says whether it has changed anything, and whether its client left
+// in the middle of a file.
+func TestSaysWhatCameOfIt(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct {
+		do         func(*sftp.Client) error
+		changed    bool
+		unfinished bool
+	}{
+		"looks":  {func(c *sftp.Client) error { _, err := c.ReadDir("/"); return err }, false, false},
+		"writes": {func(c *sftp.Client) error { return write(c, "a", "text", create) }, true, false},
+		"makes":  {func(c *sftp.Client) error { return c.Mkdir("d") }, true, false},
+		"leaves": {func(c *sftp.Client) error {
+			f, err := c.Create("a")
+			if err == nil {
+				_, err = f.Write([]byte("half"))
+			}
+			return err
+		}, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := net.Pipe()
+			type result struct {
+				changed bool
+				err     error
+			}
+			served := make(chan result, 1)
+			dir := t.TempDir()
+			go func() {
+				changed, err := Serve(a, dir, Options{Pull: true})
+				served <- result{changed, err}
+			}()
+			c, err := sftp.NewClientPipe(b, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.do(c); err != nil {
+				t.Fatal(err)
+			}
+			b.Close()
+			got := <-served
+			if got.changed != x.changed || errors.Is(got.err, ErrUnfinished) != x.unfinished {
+				t.Errorf("changed %v, %v", got.changed, got.err)
+			}
+		})
 	}
 }

@@ -4,7 +4,13 @@
 // so.
 package sftpd
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrUnfinished says that the client left while files were open for writing.
+var ErrUnfinished = errors.New("the client left while files were being written")
 
 // Options are what one session may do.
 type Options struct {

@@ -8,6 +8,6 @@ import (
 )
 
 // Serve refuses: there are no jails but on Linux.
-func Serve(io.ReadWriteCloser, string, Options) error {
-	return errors.New("there is no SFTP server but on Linux")
+func Serve(io.ReadWriteCloser, string, Options) (bool, error) {
+	return false, errors.New("there is no SFTP server but on Linux")
 }

@@ -29,8 +29,16 @@ func serveSFTP(task []byte) error {
 		<-end
 		os.Exit(128 + int(syscall.SIGTERM))
 	}()
-	return sftpd.Serve(stdio{}, jail.Dir, o)
+	changed, err := sftpd.Serve(stdio{}, jail.Dir, o)
+	if err == nil && changed {
+		os.Exit(statusChanged)
+	}
+	return err
 }
+
+// statusChanged is how an SFTP jail says that the session has gone well and has
+// changed something. The client gets 0.
+const statusChanged = 77
 
 // stdio is standard input and output as one.
 type stdio struct{}

@@ -41,13 +41,17 @@ type Refusal struct {
 type Session struct {
 	Host string
 	// What it is: "rsync push", "rsync pull", "sftp".
-	What    string
+	What string
+	// Path is what rsync was asked to write to or read, as the host says it,
+	// several with spaces in between; "" of SFTP.
+	Path    string
 	Address net.Addr
 	Began   time.Time
 
-	// In Ended only.
+	// In Ended only. Wrote says that it may have changed something.
 	Ended   time.Time
 	In, Out int64
+	Wrote   bool
 	// Exit is the program's status, 128 plus the signal if one ended it; rsync's
 	// are in its manual.
 	Exit int

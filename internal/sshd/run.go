@@ -14,13 +14,13 @@ import (
 const chunk = 256 << 10
 
 // run runs one command in a jail, and returns its status.
-func (s *session) run(what string, spec jail.Spec) int {
+func (s *session) run(what, path string, spec jail.Spec) int {
 	config := &s.server.config
 	if why := s.host.enter(s, what != "sftp"); why != "" {
 		return s.refuse(why)
 	}
 	defer s.host.leave(s)
-	report := Session{Host: s.host.Name, What: what, Address: s.net.RemoteAddr(), Began: time.Now()}
+	report := Session{Host: s.host.Name, What: what, Path: path, Address: s.net.RemoteAddr(), Began: time.Now()}
 	s.last.Store(report.Began.Unix())
 	config.Observer.Began(report)
 	defer func() { config.Observer.Ended(report) }()
@@ -70,6 +70,10 @@ func (s *session) run(what string, spec jail.Spec) int {
 	_ = s.channel.CloseWrite() // which must not meet a write
 	for _, f := range pipes {
 		_ = f.Close()
+	}
+	report.Wrote = !spec.ReadOnly
+	if what == "sftp" && (status == 0 || status == statusChanged) {
+		report.Wrote, status = status == statusChanged, 0
 	}
 	report.Ended, report.Exit = time.Now(), status
 	report.In, report.Out = s.in.Load(), s.out.Load()

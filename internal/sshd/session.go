@@ -141,14 +141,16 @@ func (s *session) rsync(line string) int {
 		Argv:     append(append([]string{s.server.config.Rsync}, c.Options...), "--", "."),
 		ReadOnly: !c.Push, AppendOnly: h.AppendOnly && c.Push,
 	}
+	var paths []string
 	for _, p := range c.Paths {
 		spec.Args = append(spec.Args, jail.Arg(p))
+		paths = append(paths, printable(p.Name))
 	}
 	what := "rsync push"
 	if !c.Push {
 		what = "rsync pull"
 	}
-	return s.run(what, spec)
+	return s.run(what, strings.Join(paths, " "), spec)
 }
 
 // secluded reads the arguments that -s announces, for as long as a login may
@@ -160,7 +162,7 @@ func (s *session) secluded() ([]string, error) {
 }
 
 // sftp serves SFTP.
-func (s *session) sftp() int { return s.run("sftp", jail.Spec{}) }
+func (s *session) sftp() int { return s.run("sftp", "", jail.Spec{}) }
 
 // task is what the jail of an SFTP session is told.
 func (s *session) task() ([]byte, error) {

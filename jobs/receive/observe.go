@@ -1,0 +1,115 @@
+package receive
+
+import (
+	"fmt"
+	"sync"
+
+	"mayfly/internal/sshd"
+	"mayfly/runner"
+)
+
+var _ sshd.Observer = (*run)(nil)
+
+// Login implements sshd.Observer.
+func (r *run) Login(l sshd.Login) {
+	r.byName[l.Host].login(l)
+	r.rec.Log().Info(fmt.Sprintf("%s logged in from %s with the key %s (%s)", l.Host, l.Address, l.Fingerprint, runner.OneLine(l.Client, 60)), runner.KeyItem, l.Host)
+}
+
+// Refused implements sshd.Observer.
+func (r *run) Refused(f sshd.Refusal) {
+	if h := r.byName[f.Host]; h != nil {
+		h.wasRefused(f.Reason)
+	}
+	r.door.refused(f)
+}
+
+// Began implements sshd.Observer.
+func (r *run) Began(s sshd.Session) {
+	r.byName[s.Host].began(s)
+	r.rec.Log().Info(s.Host+": "+s.What+" began", runner.KeyItem, s.Host)
+}
+
+// Ended implements sshd.Observer.
+func (r *run) Ended(s sshd.Session) {
+	h := r.byName[s.Host]
+	h.ended(s)
+	text := fmt.Sprintf("%s: %s ended with %d, %s received, %s sent", s.Host, s.What, s.Exit, runner.FormatSize(s.In), runner.FormatSize(s.Out))
+	switch {
+	case s.Error != "":
+		text += ": " + s.Error
+	case s.Cut != "":
+		text += ": " + s.Cut
+	}
+	log := r.rec.Log().Info
+	if s.Error != "" || s.Exit != 0 {
+		log = r.rec.Log().Warn
+	}
+	log(text, runner.KeyItem, s.Host, runner.KeyTook, s.Ended.Sub(s.Began))
+	r.wake()
+}
+
+// Bytes implements sshd.Observer.
+func (r *run) Bytes(name string, in, out int64) {
+	h := r.byName[name]
+	h.moved(in, out)
+	h.item.Read(in)
+}
+
+// Done implements sshd.Observer.
+func (r *run) Done(name string) {
+	r.byName[name].saidDone()
+	r.rec.Log().Info(name+" says that it is done", runner.KeyItem, name)
+	r.wake()
+}
+
+// A door counts who was turned away. A server that the internet can reach sees
+// thousands of them: the first are logged, all are counted.
+type door struct {
+	rec *runner.Recorder
+
+	mu        sync.Mutex
+	all       int
+	addresses map[string]int
+}
+
+const (
+	refusalsLogged = 200
+	addressesKept  = 1000
+)
+
+func newDoor(rec *runner.Recorder) *door { return &door{rec: rec, addresses: map[string]int{}} }
+
+func (d *door) refused(f sshd.Refusal) {
+	d.mu.Lock()
+	d.all++
+	n := d.all
+	address := addressOf(f.Address)
+	if _, known := d.addresses[address]; known || len(d.addresses) < addressesKept {
+		d.addresses[address]++
+	}
+	d.mu.Unlock()
+	who := address
+	if f.Host != "" {
+		who = f.Host + " at " + address
+	}
+	switch {
+	case n <= refusalsLogged:
+		d.rec.Log().Warn("refused " + who + ": " + f.Reason)
+	case n == refusalsLogged+1:
+		d.rec.Log().Warn("refusals are not logged any more; the report counts them")
+	}
+}
+
+// remark is for the report; nil when nobody was refused.
+func (d *door) remark() *runner.Problem {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.all == 0 {
+		return nil
+	}
+	return &runner.Problem{
+		Reason: fmt.Sprintf("%s from %s", runner.FormatCount(d.all, "refusals"), runner.FormatCount(len(d.addresses), "addresses")),
+		Fix:    "the log names them; the fewer addresses listen.from admits, the fewer there are",
+	}
+}

@@ -32,7 +32,7 @@ const (
 	// tellTime is for each way of telling where the instance is.
 	tellTime = 90 * time.Second
 	// untellTime is for taking that back, which nobody waits for.
-	untellTime = 25 * time.Second
+	untellTime = 20 * time.Second
 )
 
 // A Whereabouts is PREFIX/address.json, and what the parameter holds.

@@ -17,7 +17,7 @@ const (
 	closeTime = 10 * time.Minute
 	// hurryTime is for them when the run is stopped; with what ending the
 	// sessions takes, it is less than stopTime.
-	hurryTime  = 50 * time.Second
+	hurryTime  = 45 * time.Second
 	detachTime = 90 * time.Second
 )
 

@@ -24,6 +24,9 @@ type job struct {
 	env     runner.Env
 	hostKey ssh.Signer
 	system  volume.System
+
+	mu    sync.Mutex
+	taken []string // snapshots of this run
 }
 
 // What the environment may say where a test stands in for an instance: a
@@ -203,7 +206,7 @@ func (r *run) receive(ctx context.Context) (why string) {
 	r.rec.Log().Info("the window closes: " + why)
 	var all sync.WaitGroup
 	all.Go(func() { r.withdraw(ctx, told) })
-	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime/2)
+	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*graceTime)
 	defer cancel()
 	if err := server.Shutdown(sctx, why); err != nil {
 		r.errs = append(r.errs, err)
@@ -236,6 +239,7 @@ const graceTime = 10 * time.Second
 func (r *run) wait(ctx context.Context, until time.Time, served <-chan error) (why string) {
 	window := time.NewTimer(time.Until(until))
 	defer window.Stop()
+	defer r.rec.Wait("", time.Time{})
 	look := time.NewTicker(max(min(r.config.idle()/8, 15*time.Second), 10*time.Millisecond))
 	defer look.Stop()
 	for {
@@ -246,13 +250,10 @@ func (r *run) wait(ctx context.Context, until time.Time, served <-chan error) (w
 		r.rec.Wait("for "+strings.Join(waiting, ", "), until)
 		select {
 		case <-ctx.Done():
-			r.rec.Wait("", time.Time{})
 			return stopped + ": " + context.Cause(ctx).Error()
 		case <-window.C:
-			r.rec.Wait("", time.Time{})
 			return "the window is over"
 		case err := <-served:
-			r.rec.Wait("", time.Time{})
 			r.errs = append(r.errs, fmt.Errorf("the server ended: %w", err))
 			return "the server ended"
 		case <-look.C:

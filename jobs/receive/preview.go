@@ -67,13 +67,11 @@ func content(v runner.Volume) string {
 }
 
 // Restore says how a host's files are got back.
-func (j *job) Restore(jr runner.JobReport) string {
-	for _, it := range jr.Items {
-		if i := strings.Index(it.Detail, "snap-"); i >= 0 {
-			snap, _, _ := strings.Cut(it.Detail[i:], ";")
-			snap, _, _ = strings.Cut(snap, ",")
-			return fmt.Sprintf("aws ec2 create-volume --snapshot-id %s --availability-zone ZONE, attach it to an instance, mount -o ro", snap)
-		}
+func (j *job) Restore(runner.JobReport) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.taken) == 0 {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("aws ec2 create-volume --snapshot-id %s --availability-zone ZONE, attach it to an instance there, mount -o ro; docs/hosts.md has the steps", j.taken[0])
 }

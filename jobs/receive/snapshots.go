@@ -64,6 +64,9 @@ func (e *ending) snapshot(ctx context.Context) {
 		return
 	}
 	e.taken = s
+	e.mu.Lock()
+	e.job.taken = append(e.job.taken, s.ID)
+	e.mu.Unlock()
 	e.rec.Log().Info("snapshot "+s.ID+" of "+h.volume.ID+", "+string(what), runner.KeyItem, h.name)
 }
 

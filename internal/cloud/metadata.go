@@ -60,25 +60,34 @@ type Identity struct {
 
 // Identity asks who this instance is. While metadata does not answer, it tries
 // again for 30 s: right after boot the network may not be there yet.
-func (m *Metadata) Identity(ctx context.Context) (Identity, error) {
+func (m *Metadata) Identity(ctx context.Context) (id Identity, err error) {
+	err = m.patiently(ctx, func(ctx context.Context) error {
+		id, err = m.identity(ctx)
+		return err
+	})
+	return id, err
+}
+
+// patiently asks until there is an answer, for 30 s.
+func (m *Metadata) patiently(ctx context.Context, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, identityTime)
 	defer cancel()
 	var last error
 	for {
-		id, err := m.identity(ctx)
+		err := ask(ctx)
 		if err == nil {
-			return id, nil
+			return nil
 		}
 		if last == nil || ctx.Err() == nil {
 			last = err // not that the time was up while asking
 		}
 		if isFinal(last) {
-			return Identity{}, explainMetadata(last)
+			return explainMetadata(last)
 		}
 		select {
 		case <-time.After(identityPause):
 		case <-ctx.Done():
-			return Identity{}, explainMetadata(last)
+			return explainMetadata(last)
 		}
 	}
 }

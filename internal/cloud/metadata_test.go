@@ -3,6 +3,7 @@ package cloud_test
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +184,35 @@ func TestNotice(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestMetadataAddresses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		four string
+		six  []string
+		want []netip.Addr
+	}{
+		"private":       {want: addrs("10.0.0.10")},
+		"public":        {four: "203.0.113.7", want: addrs("203.0.113.7")},
+		"both families": {four: "203.0.113.7", six: []string{"2001:db8::7", "2001:db8::8"}, want: addrs("203.0.113.7", "2001:db8::7", "2001:db8::8")},
+		"IPv6":          {six: []string{"2001:db8::7"}, want: addrs("10.0.0.10", "2001:db8::7")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := metadata(t)
+			s.Change(func(s *imdstest.State) { s.IPv4, s.IPv6 = c.four, c.six })
+			s.SetFault("meta-data/public-ipv4", imdstest.Fault{Status: 503, Times: 1})
+			got, err := ask(s.Env()).Addresses(t.Context())
+			same(t, got, c.want, err)
+		})
+	}
+	s := metadata(t)
+	s.SetFault("meta-data/local-ipv4", imdstest.Fault{Status: 200, Body: "<html>"})
+	list, err := ask(s.Env()).Addresses(soon(t))
+	if saysAll(t, err, "ask instance metadata: local-ipv4 holds no address"); list != nil {
+		t.Errorf("%v", list)
+	}
+	_, err = ask(map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}).Addresses(t.Context())
+	saysAll(t, err, "unset AWS_EC2_METADATA_DISABLED")
 }

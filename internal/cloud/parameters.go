@@ -111,3 +111,44 @@ func (p Parameters) Remove(ctx context.Context, name string) error {
 	}
 	return err
 }
+
+// PutPlain keeps value under name as a String, which is not encrypted: who may
+// read it is a matter of IAM alone. What is there is replaced.
+func (p Parameters) PutPlain(ctx context.Context, name, value string) error {
+	const action = "ssm:PutParameter"
+	client, err := p.client(name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s %s: %w", action, name, err)
+	case value == "":
+		return fmt.Errorf("%s %s: the value is empty", action, name)
+	case len(value) > parameterMax:
+		return fmt.Errorf("%s %s: the value has %d bytes, a parameter takes %d", action, name, len(value), parameterMax)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	defer cancel()
+	_, err = client.PutParameter(ctx, &ssm.PutParameterInput{
+		Name: &name, Value: &value, Type: types.ParameterTypeString, Tier: types.ParameterTierStandard, Overwrite: aws.Bool(true),
+	})
+	return explainSetup(err, action, name)
+}
+
+// Plain returns the value of a parameter, and whether there is one. One that is
+// encrypted is an error.
+func (p Parameters) Plain(ctx context.Context, name string) (string, bool, error) {
+	const action = "ssm:GetParameter"
+	client, err := p.client(name)
+	if err != nil {
+		return "", false, fmt.Errorf("%s %s: %w", action, name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	defer cancel()
+	out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(false)})
+	if found, err := there(explainSetup(err, action, name)); err != nil || !found {
+		return "", false, err
+	}
+	if out.Parameter.Type == types.ParameterTypeSecureString {
+		return "", true, fmt.Errorf("%s %s: it is a SecureString: its name is meant for what everybody may read: delete it, or name another", action, name)
+	}
+	return aws.ToString(out.Parameter.Value), true, nil
+}

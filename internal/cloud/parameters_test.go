@@ -93,3 +93,53 @@ func TestRemoveParameter(t *testing.T) {
 		}
 	}
 }
+
+func TestPutPlain(t *testing.T) {
+	t.Parallel()
+	s, c := newStub(t)
+	p := c.Parameters()
+	s.on("PutParameter", reply{body: `{"Version": 2}`})
+	if err := p.PutPlain(t.Context(), "/t/address", "203.0.113.7"); err != nil {
+		t.Error(err)
+	}
+	if in := s.last("PutParameter").json; in["Type"] != "String" || in["Overwrite"] != true || in["Value"] != "203.0.113.7" || in["Name"] != "/t/address" || in["Tier"] != "Standard" {
+		t.Errorf("sent %v", in)
+	}
+	if err := p.PutPlain(t.Context(), "/t/address", strings.Repeat("x", 4096)); err != nil {
+		t.Error(err)
+	}
+	before := len(s.requests("PutParameter"))
+	saysAll(t, p.PutPlain(t.Context(), "/t/address", strings.Repeat("x", 4097)), "ssm:PutParameter /t/address: the value has 4097 bytes, a parameter takes 4096")
+	saysAll(t, p.PutPlain(t.Context(), "/t/address", ""), "ssm:PutParameter /t/address: the value is empty")
+	if n := len(s.requests("PutParameter")); n != before {
+		t.Errorf("%d requests for what cannot be", n-before)
+	}
+	s.on("PutParameter", fails("AccessDeniedException", "no"))
+	saysAll(t, p.PutPlain(t.Context(), "/t/address", "x"), "grant ssm:PutParameter on /t/address")
+}
+
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	s, c := newStub(t)
+	p := c.Parameters()
+	s.on("GetParameter", reply{body: `{"Parameter": {"Name": "/t/key.pub", "Type": "String", "Value": "ssh-ed25519 AAAA"}}`})
+	value, has, err := p.Plain(t.Context(), "/t/key.pub")
+	if same(t, value, "ssh-ed25519 AAAA", err); !has {
+		t.Error("it is there")
+	}
+	if in := s.last("GetParameter").json; in["WithDecryption"] != false {
+		t.Errorf("asked for %v", in)
+	}
+	s.on("GetParameter", reply{body: `{"Parameter": {"Name": "/t/key.pub", "Type": "SecureString", "Value": "AQICAH"}}`})
+	value, _, err = p.Plain(t.Context(), "/t/key.pub")
+	if saysAll(t, err, "ssm:GetParameter /t/key.pub: it is a SecureString"); value != "" {
+		t.Errorf("%q", value)
+	}
+	s.on("GetParameter", fails("ParameterNotFound", ""))
+	if value, has, err := p.Plain(t.Context(), "/t/key.pub"); value != "" || has || err != nil {
+		t.Errorf("%q, %t, %v", value, has, err)
+	}
+	s.on("GetParameter", fails("AccessDeniedException", "no"))
+	_, _, err = p.Plain(t.Context(), "/t/key.pub")
+	saysAll(t, err, "grant ssm:GetParameter on /t/key.pub")
+}

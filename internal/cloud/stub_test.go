@@ -46,6 +46,7 @@ type reply struct {
 type request struct {
 	form url.Values
 	json map[string]any
+	body string
 	http *http.Request
 }
 
@@ -67,7 +68,8 @@ func (s *stub) env() map[string]string {
 	}
 }
 
-// on says what an action answers: "DescribeStacks", or "HEAD /bucket".
+// on says what an action answers: "DescribeStacks", or "HEAD /bucket", or
+// "GET/hostedzone/Z1".
 func (s *stub) on(action string, list ...reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +107,7 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.t.Errorf("the request: %v", err)
 		}
 	}
-	in := request{http: r}
+	in := request{http: r, body: string(body)}
 	action, form := s.decode(r, body, &in)
 	s.mu.Lock()
 	s.asked[action] = append(s.asked[action], in)
@@ -142,6 +144,15 @@ func (s *stub) decode(r *http.Request, body []byte, in *request) (action string,
 	in.form, _ = url.ParseQuery(string(body))
 	action = in.form.Get("Action")
 	switch {
+	case strings.HasPrefix(r.URL.Path, "/2013-04-01/"): // Route 53
+		return r.Method + strings.TrimPrefix(r.URL.Path, "/2013-04-01"), func(w http.ResponseWriter, a reply) {
+			if a.status != 0 && a.code == "" {
+				w.WriteHeader(a.status)
+				io.WriteString(w, a.body)
+				return
+			}
+			answerXML(w, a, "%s", "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>")
+		}
 	case action == "":
 		return r.Method + " " + r.URL.Path, answerS3
 	case in.form.Get("Version") == "2016-11-15":

@@ -16,6 +16,8 @@ type State struct {
 	Account string
 	Image   string
 	Market  string            // "spot" or "on-demand"
+	IPv4    string            // the public one; "": only the private 10.0.0.10
+	IPv6    []string          // of the network interface
 	Tags    map[string]string // nil: tags are not allowed in metadata
 	// Role is the name of the instance profile's role; "" means that the
 	// instance has no profile.
@@ -81,6 +83,9 @@ func (s *State) lookup(path string) (string, bool) {
 	return strings.Join(slices.Compact(names), "\n"), len(names) > 0
 }
 
+// mac is the network interface's.
+const mac = "0a:ff:d0:8a:12:34"
+
 // files is all there is, by path.
 func (s *State) files() map[string]string {
 	const meta = "meta-data/"
@@ -92,11 +97,21 @@ func (s *State) files() map[string]string {
 		meta + "instance-id":                 s.ID,
 		meta + "instance-life-cycle":         s.Market,
 		meta + "instance-type":               s.Type,
+		meta + "mac":                         mac,
 		meta + "placement/availability-zone": s.Zone,
 		meta + "placement/region":            s.Region(),
 		meta + "services/domain":             "amazonaws.com",
 		meta + "services/partition":          "aws",
 		"dynamic/instance-identity/document": s.document(),
+	}
+	if s.IPv4 != "" {
+		files[meta+"public-ipv4"] = s.IPv4
+	}
+	if len(s.IPv6) > 0 {
+		files[meta+"ipv6"] = s.IPv6[0]
+		// Only then: cloud-init sets up the network interfaces that stand here,
+		// and no others, and a test's virtual machine has none with this MAC.
+		files[meta+"network/interfaces/macs/"+mac+"/ipv6s"] = strings.Join(s.IPv6, "\n")
 	}
 	if s.UserData != nil {
 		files["user-data"] = string(s.UserData)

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"encoding/pem"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
 
 	"mayfly/internal/secret"
 	"mayfly/runner"
@@ -69,15 +73,30 @@ func (a *app) check(c *runner.Config) error {
 
 // checkEnv is an Env without a world behind it: building a job does no I/O.
 func (a *app) checkEnv(j runner.JobSpec) runner.Env {
+	hostKeys := j.Config.Needs().HostKeys
 	return runner.Env{
 		Job: string(j.Name), Prefix: string(j.Prefix), RunID: "check", Start: a.now(),
-		Secret:  func(secret.Ref) (secret.Value, error) { return secret.New("not read by check"), nil },
+		Secret: func(r secret.Ref) (secret.Value, error) {
+			if slices.Contains(hostKeys, r) { // a job reads it before it runs
+				return anyHostKey()
+			}
+			return secret.New("not read by check"), nil
+		},
 		Redact:  func(s string) string { return s },
 		Hide:    func(secret.Value) {},
 		HTTP:    http.DefaultTransport,
 		Getenv:  a.getenv,
 		Version: mayflyVersion(),
 	}
+}
+
+// anyHostKey stands in for a key that is not read: nothing ever serves with it.
+func anyHostKey() (secret.Value, error) {
+	block, err := ssh.MarshalPrivateKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "")
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return secret.New(string(pem.EncodeToMemory(block))), nil
 }
 
 // configFlag is what to add to a suggested command so that it reads the same

@@ -134,16 +134,23 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 	if err != nil {
 		return d, err
 	}
-	d.Tasks, err = a.tasks(w, d, start, secrets)
+	d.Tasks, err = a.tasks(ctx, w, d, start, secrets)
 	return d, err
 }
 
 // tasks builds the jobs.
-func (a *app) tasks(w *world, d *runner.Deployment, start time.Time, secrets map[secret.Ref]secret.Value) (list []runner.Task, err error) {
+func (a *app) tasks(ctx context.Context, w *world, d *runner.Deployment, start time.Time, secrets map[secret.Ref]secret.Value) (list []runner.Task, err error) {
 	rt := httpTransport()
 	for _, j := range w.config.Jobs {
 		env := w.env(j, d, start, secrets, rt)
 		env.Instance = a.instance != nil
+		if len(j.Config.Needs().Volumes) > 0 {
+			m, err := w.machine(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("build job %s: %w", j.Name, err)
+			}
+			env.Volumes, env.Addresses = m, m
+		}
 		job, err := j.Config.New(env)
 		if err != nil {
 			return nil, fmt.Errorf("build job %s: %w", j.Name, err)

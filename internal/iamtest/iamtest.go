@@ -127,10 +127,11 @@ func (s statement) holds(context map[string]string) bool {
 // operators are IAM's, each for the values of one key.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 var operators = map[string]func(values []string, got string, there bool) bool{
-	"Null":         func(values []string, _ string, there bool) bool { return values[0] == "true" != there },
-	"Bool":         func(values []string, got string, there bool) bool { return there && strings.EqualFold(values[0], got) },
-	"StringLike":   func(values []string, got string, there bool) bool { return there && matchAny(values, got) },
-	"StringEquals": func(values []string, got string, there bool) bool { return there && slices.Contains(values, got) },
+	"Null":                 func(values []string, _ string, there bool) bool { return values[0] == "true" != there },
+	"Bool":                 func(values []string, got string, there bool) bool { return there && strings.EqualFold(values[0], got) },
+	"StringLike":           func(values []string, got string, there bool) bool { return there && matchAny(values, got) },
+	"StringEquals":         func(values []string, got string, there bool) bool { return there && slices.Contains(values, got) },
+	"StringEqualsIfExists": func(values []string, got string, there bool) bool { return !there || slices.Contains(values, got) },
 	// Of a key that has several values, it holds when it does for each, and
 	// when there is none. The values stand in a Request with commas between.
 	"ForAllValues:StringEquals": func(values []string, got string, there bool) bool {

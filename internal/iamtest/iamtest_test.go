@@ -26,6 +26,7 @@ func TestConditions(t *testing.T) {
 		there, want    bool
 	}{
 		{`{"StringEquals": {"k": ["a", "b*"]}}`, "a", true, true}, {`{"StringEquals": {"k": ["a", "b*"]}}`, "bc", true, false}, {`{"StringEquals": {"k": "a"}}`, "", false, false},
+		{`{"StringEqualsIfExists": {"k": "a"}}`, "a", true, true}, {`{"StringEqualsIfExists": {"k": "a"}}`, "b", true, false}, {`{"StringEqualsIfExists": {"k": "a"}}`, "", false, true},
 		{`{"ForAllValues:StringEquals": {"k": ["a", "b"]}}`, "b,a", true, true}, {`{"ForAllValues:StringEquals": {"k": ["a", "b"]}}`, "a,c", true, false}, {`{"ForAllValues:StringEquals": {"k": ["a"]}}`, "", false, true},
 	} {
 		p, err := Parse([]byte(head + tt.condition + `}]}`))

@@ -51,14 +51,12 @@ func sentence(s map[string]json.RawMessage) (string, error) {
 	if effect != "Allow" || len(actions) == 0 || len(resources) == 0 {
 		return "", errors.New("it is not one that allows actions on resources")
 	}
-	for i, r := range resources {
-		resources[i] = place(r)
-	}
 	var does []string
 	for _, a := range actions {
-		does = append(does, verb(a))
+		does = append(does, verb(a, resources))
 	}
-	line := join(slices.Compact(does)) + " " + join(resources)
+	line := join(slices.Compact(does)) + " " + places(actions, resources)
+	joinNull(conditions)
 	for _, op := range slices.Sorted(maps.Keys(conditions)) {
 		for _, key := range slices.Sorted(maps.Keys(conditions[op])) {
 			line += ", " + provided(op, key, conditions[op][key])
@@ -87,33 +85,6 @@ func (l *oneOrMore) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// verb is what an action does to its resource.
-func verb(action string) string {
-	switch action {
-	case "s3:GetObject", "ssm:GetParameter", "secretsmanager:GetSecretValue":
-		return "read"
-	case "s3:PutObject":
-		return "write"
-	case "s3:DeleteObject":
-		return "delete"
-	case "s3:ListBucket":
-		return "list"
-	case "s3:AbortMultipartUpload":
-		return "drop unfinished uploads of"
-	case "s3:ListBucketMultipartUploads":
-		return "find unfinished uploads in"
-	case "kms:Decrypt":
-		return "decrypt with"
-	case "sns:Publish":
-		return "send to"
-	case "cloudwatch:PutMetricData":
-		return "put metrics into"
-	case "autoscaling:TerminateInstanceInAutoScalingGroup":
-		return "end an instance of"
-	}
-	return "act on" // the line names the actions
-}
-
 // place is a resource as people write it.
 func place(arn string) string {
 	for _, partition := range []string{"aws", "aws-cn", "aws-us-gov", "aws-eusc"} {
@@ -124,23 +95,18 @@ func place(arn string) string {
 	return arn
 }
 
-// provided is a condition.
-func provided(op, key string, values []string) string {
-	switch all := join(values); op + " " + key + " " + all {
-	case "Null s3:if-none-match false":
-		return "where there is nothing yet"
-	case "Null s3:if-match false":
-		return "where it is still what it was when read"
-	case "Bool s3:ObjectCreationOperation false":
-		return "as parts of an upload"
-	case "StringLike s3:prefix " + all:
-		return "what begins with " + all
-	case "StringLike kms:ViaService " + all:
-		return "through " + all
-	case "StringEquals cloudwatch:namespace " + all:
-		return "of the namespace " + all
+// places are the resources of some actions. What EC2 lists is the account's,
+// and cannot be named.
+func places(actions, resources []string) string {
+	lists := func(action string) bool { return strings.HasPrefix(action, "ec2:Describe") }
+	if slices.Equal(resources, []string{"*"}) && !slices.ContainsFunc(actions, func(a string) bool { return !lists(a) }) {
+		return "of the account"
 	}
-	return fmt.Sprintf("if %s %s %s", key, op, join(values))
+	var list []string
+	for _, r := range resources {
+		list = append(list, place(r))
+	}
+	return join(list)
 }
 
 // spaced is a Sid in words: "ReadLock" is "read lock".

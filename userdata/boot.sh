@@ -294,6 +294,7 @@ main() {
 	get 'the config' "$run/config.yaml" "$CONFIG" "config-$CONFIG.yaml" || fail "$reason"
 	chmod 700 "$state/mayfly" || fail "$state/mayfly cannot be made executable"
 	install
+	for unit in ${MUTE-}; do timeout 10 systemctl stop "$unit"; done # mute.sh has masked them
 	unit || fail "write the unit mayfly.service: is the disk full?"
 	# A unit that is new needs no reload, which takes seconds on a small machine.
 	timeout 20 systemctl start --no-block mayfly.service ||

@@ -23,6 +23,8 @@ const MaxSize = 16384
 var (
 	//go:embed arm.sh
 	armScript string
+	//go:embed mute.sh
+	muteScript string
 	//go:embed sign.sh
 	signScript string
 	//go:embed boot.sh
@@ -33,8 +35,12 @@ var (
 
 const boundary = "=====mayfly====="
 
-// Render returns the user data: MIME parts for cloud-init, one that runs early
-// on every boot and one that runs late on the first. The error says which
+// sshUnits are those of SSH servers: Amazon Linux, Debian and Ubuntu call them
+// differently, and Ubuntu starts its own by a socket.
+const sshUnits = "ssh.socket ssh.service sshd.socket sshd.service"
+
+// Render returns the user data: MIME parts for cloud-init, one or two that run
+// early on every boot and one that runs late on the first. The error says which
 // value cannot be right.
 func Render(v Values) ([]byte, error) {
 	if err := v.check(); err != nil {
@@ -48,6 +54,9 @@ func Render(v Values) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString("Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n")
 	part(&b, "text/cloud-boothook", arm, armScript)
+	if v.NoSSH {
+		part(&b, "text/cloud-boothook", []value{{"MUTE", sshUnits}}, muteScript)
+	}
 	part(&b, "text/x-shellscript", slices.Concat(arm, v.assignments()), signScript, bootScript)
 	b.WriteString("--" + boundary + "--\n")
 	if b.Len() > MaxSize {

@@ -40,11 +40,18 @@ func full() Values {
 	return v
 }
 
+// hosts is a deployment that hosts push to.
+func hosts() Values {
+	v := weekly()
+	v.Packages, v.NoSSH = []string{"e2fsprogs", "rsync", "util-linux", "xfsprogs"}, true
+	return v
+}
+
 // TestGolden shows what changes in the user data when the scripts or the
 // values do: go test ./userdata -update.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for name, v := range map[string]Values{"weekly": weekly(), "full": full()} {
+	for name, v := range map[string]Values{"weekly": weekly(), "full": full(), "hosts": hosts()} {
 		got, err := Render(v)
 		if err != nil {
 			t.Fatal(err)
@@ -62,6 +69,27 @@ func TestGolden(t *testing.T) {
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s is another by now: look at what go test ./userdata -update changes in it", file)
 		}
+	}
+}
+
+// No SSH server of the machine's own is left on one that hosts push to: masked
+// early, after the power-off is armed; and nowhere else is one touched.
+func TestNoSSH(t *testing.T) {
+	t.Parallel()
+	v := full()
+	v.NoSSH = true
+	with, err := Render(v) // what is largest fits
+	if err != nil {
+		t.Fatal(err)
+	}
+	arm, mute, boot := bytes.Index(with, []byte("systemd-run")), bytes.Index(with, []byte("systemctl --no-reload mask")), bytes.Index(with, []byte("x-shellscript"))
+	if arm < 0 || mute < arm || boot < mute {
+		t.Errorf("armed at %d, muted at %d, booted at %d", arm, mute, boot)
+	}
+	v.NoSSH = false
+	without, err := Render(v)
+	if err != nil || bytes.Contains(without, []byte("ssh.service")) {
+		t.Errorf("an SSH server is switched off that nobody wanted off: %v", err)
 	}
 }
 

@@ -37,6 +37,9 @@ type Values struct {
 	// kept for a look at it; the deadline bounds it.
 	KeepOnFailure time.Duration
 	Packages      []string // of the distribution, that the jobs want
+	// NoSSH switches the machine's own SSH server off before anything else is
+	// done: hosts that come in have nothing to do with it.
+	NoSSH bool
 	// Environment is what the run gets on top: AWS_ENDPOINT_URL and its kin
 	// (Passed), which the boot script itself follows too.
 	Environment map[string]string
@@ -140,6 +143,9 @@ func (v Values) assignments() []value {
 	for _, arch := range []string{"amd64", "arm64"} {
 		from := strings.ReplaceAll(v.BinaryURL, "{arch}", arch)
 		list = append(list, value{strings.ToUpper(arch), v.Binaries[arch]}, value{strings.ToUpper(arch) + "_URL", from})
+	}
+	if v.NoSSH {
+		list = append(list, value{"MUTE", sshUnits})
 	}
 	return append(list,
 		value{"TOPIC", v.Topic}, value{"TOPIC_NAME", v.TopicName},

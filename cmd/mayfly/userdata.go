@@ -144,9 +144,11 @@ func (a *app) userdataValues(c *runner.Config, src []byte, programs []program, o
 	}
 	packages := map[string]bool{}
 	for _, j := range c.Jobs {
-		for _, p := range j.Config.Needs().Packages {
+		needs := j.Config.Needs()
+		for _, p := range needs.Packages {
 			packages[p] = true
 		}
+		v.NoSSH = v.NoSSH || len(needs.Ingress) > 0
 	}
 	v.Packages = slices.Sorted(maps.Keys(packages))
 	for _, name := range userdata.Passed() {

@@ -34,6 +34,11 @@ type VolumeSpec struct {
 	Zone, Type string // the type "" is gp3
 	GiB        int
 	Tags       map[string]string
+	// Token, where there is one, says which creation this is: EC2 makes one
+	// volume for it, however often it is asked, as long as it remembers; up to
+	// 64 ASCII characters.
+	// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+	Token string
 }
 
 // CreateVolume creates a volume, encrypted with the account's key for EBS
@@ -41,10 +46,14 @@ type VolumeSpec struct {
 func (e EC2) CreateVolume(ctx context.Context, s VolumeSpec) (Volume, error) {
 	request, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
-	out, err := e.client.CreateVolume(request, &ec2.CreateVolumeInput{
+	in := &ec2.CreateVolumeInput{
 		AvailabilityZone: &s.Zone, Size: aws.Int32(int32(s.GiB)), Encrypted: aws.Bool(true),
 		VolumeType: types.VolumeType(first(s.Type, string(types.VolumeTypeGp3))), TagSpecifications: tagged(types.ResourceTypeVolume, s.Tags),
-	})
+	}
+	if s.Token != "" {
+		in.ClientToken = &s.Token
+	}
+	out, err := e.client.CreateVolume(request, in)
 	if err != nil {
 		return Volume{}, explainSetup(err, "ec2:CreateVolume", "a volume in "+s.Zone)
 	}

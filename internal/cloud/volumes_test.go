@@ -70,6 +70,12 @@ func TestCreateVolume(t *testing.T) {
 	if first := s.requests("CreateVolume")[0].form.Get("ClientToken"); first == "" || first != f.Get("ClientToken") {
 		t.Error("two tries could make two volumes")
 	}
+	s.on("CreateVolume", created)
+	s.volumes(volXML("available"))
+	spec.Token = "mayfly-web"
+	if _, err := ec2.CreateVolume(t.Context(), spec); err != nil || s.last("CreateVolume").form.Get("ClientToken") != "mayfly-web" {
+		t.Errorf("with a token of one's own: %v, %v", s.last("CreateVolume").form, err)
+	}
 	for name, x := range map[string]struct {
 		create reply
 		look   []reply

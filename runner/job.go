@@ -48,6 +48,8 @@ type Needs struct {
 	// by which the instance is found.
 	ElasticIPs []string
 	Records    []Record
+	// Found says in words how the outside finds the instance otherwise.
+	Found []string
 }
 
 // PublicKeySuffix follows the name of a HostKey where its public half is kept.

@@ -69,8 +69,8 @@ func (a *app) readSecrets(ctx context.Context, s *survey) ([]newSecret, error) {
 	var missing []error
 	sources := map[string]secret.Source{"env": secret.Env(a.getenv), "file": secret.Files{}}
 	for _, n := range s.secrets {
-		if n.ref.Scheme != "ssm" || n.there && n.from.IsZero() {
-			continue
+		if n.ref.Scheme != "ssm" || (n.there || s.made(n.ref)) && n.from.IsZero() {
+			continue // made: nobody has to think of a host key
 		}
 		if n.from.IsZero() {
 			v, err := a.askSecret(ctx, n.ref)
@@ -90,7 +90,13 @@ func (a *app) readSecrets(ctx context.Context, s *survey) ([]newSecret, error) {
 			missing = append(missing, err)
 			continue
 		}
-		list = append(list, newSecret{n.ref.Name, values[n.from], true})
+		if s.made(n.ref) {
+			if _, err := publicHalf(values[n.from]); err != nil {
+				missing = append(missing, fmt.Errorf("--secret %s: %w", n.ref, err))
+				continue
+			}
+		}
+		list = append(list, newSecret{n.ref.Name, values[n.from], !s.made(n.ref)})
 	}
 	if len(missing) > 0 {
 		return nil, usageError(fmt.Errorf("secrets are missing, and nothing was deployed:\n%w", indented(missing)))

@@ -111,7 +111,7 @@ func (a *app) printWhat(s *survey, changes []cloud.Change) {
 		fmt.Fprintf(a.stdout, "The schedule is not in force: an earlier deploy was cut off, and this goes on with it.\n")
 	}
 	for _, n := range s.secrets {
-		if n.ref.Scheme == "ssm" && !n.there && n.from.IsZero() {
+		if n.ref.Scheme == "ssm" && !n.there && n.from.IsZero() && !s.made(n.ref) {
 			fmt.Fprintf(a.stdout, "The secret %s is not there yet: deploy asks for it, or takes it with --secret.\n", n.ref)
 		}
 	}
@@ -119,6 +119,7 @@ func (a *app) printWhat(s *survey, changes []cloud.Change) {
 		fmt.Fprintf(a.stdout, "Note: %s.\n", n)
 	}
 	fmt.Fprintln(a.stdout)
+	a.printHosts(s)
 }
 
 // resourcesOf lists what a template makes, in the order of its names.
@@ -155,7 +156,11 @@ func (s *survey) words(r cloud.Resource) string {
 		case stack.OnDemandFallback:
 			market = "spot or else on-demand"
 		}
-		return fmt.Sprintf("one %s instance at a time, %s, in %s", market, strings.Join(types, " or "), zones(n.Network.Subnets))
+		in := "in " + zones(n.Network.Subnets)
+		if s.zone != "" {
+			in = "only in " + s.zone + ", where the volumes are"
+		}
+		return fmt.Sprintf("one %s instance at a time, %s, %s", market, strings.Join(types, " or "), in)
 	case "Budget":
 		return fmt.Sprintf("warns when the account's month is about to cost more than %.2f USD", n.Budget.USD)
 	case "SecurityGroup":

@@ -39,6 +39,12 @@ type survey struct {
 	options    stack.Options
 	// publicAddress says that instances have a public address, which costs.
 	publicAddress bool
+	network       cloud.Network // as it was found
+	volumes       []hostVolume
+	zone          string // of the volumes, and so of the instances; "": any
+	hostKeys      []hostKey
+	elastic       map[string]string // the addresses of Elastic IPs, by allocation
+	flags         string            // of suggested commands that need the config
 	template      []byte
 	userData      []byte
 	secrets       []neededSecret
@@ -81,7 +87,7 @@ func (a *app) survey(ctx context.Context, o deployOptions) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &survey{config: c, source: src, world: newWorld(c, a.getenv)}
+	s := &survey{config: c, source: src, world: newWorld(c, a.getenv), flags: a.configFlag(), elastic: map[string]string{}}
 	if err := s.offline(a, o); err != nil {
 		return nil, usageError(err)
 	}
@@ -91,7 +97,7 @@ func (a *app) survey(ctx context.Context, o deployOptions) (*survey, error) {
 	if err := s.rest(ctx, a); err != nil {
 		return nil, err
 	}
-	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookImage, s.lookNetwork, s.lookSecrets} {
+	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookImage, s.lookNetwork, s.lookVolumes, s.lookSecrets} {
 		if err := look(ctx); err != nil {
 			return nil, asFailed(errors.New(s.world.redactor.Redact(err.Error())))
 		}
@@ -144,8 +150,11 @@ func (s *survey) offline(a *app, o deployOptions) error {
 	if s.programs, err = findPrograms(o.binaries); err != nil {
 		return err
 	}
-	s.secrets, err = a.neededSecrets(c, o.given)
-	return err
+	if s.secrets, err = a.neededSecrets(c, o.given); err != nil {
+		return err
+	}
+	s.hostKeys = hostKeysOf(c)
+	return nil
 }
 
 // scheduleError says what of a schedule Auto Scaling could not do.

@@ -133,7 +133,7 @@ func (s *survey) lookNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.VPC = found.VPC
+	n.VPC, s.network = found.VPC, found
 	var without []string
 	for _, sub := range found.Subnets {
 		if !slices.ContainsFunc(s.types, func(t cloud.InstanceType) bool { return slices.Contains(t.Zones, sub.Zone) }) {
@@ -162,5 +162,5 @@ func (s *survey) lookSecrets(ctx context.Context) error {
 		}
 		n.there = there
 	}
-	return nil
+	return s.lookHostKeys(ctx)
 }

@@ -119,7 +119,7 @@ func (v *volumes) mayBeIn(ctx context.Context, zone string) error {
 		return usageError(fmt.Errorf("zone %s: instances of %s are in %s: name a volume there, or other subnets under network: in the config", zone, v.config.Name, strings.Join(zones, ", ")))
 	}
 	for _, o := range v.list {
-		if o.Zone != zone {
+		if o.Tags[volume.TagHost] != "" && o.Zone != zone { // else an instance's root volume
 			return usageError(fmt.Errorf("zone %s: the volume %s (host %s) is in %s, and an instance has only volumes of its own zone: restore a snapshot to a volume there, or make a deployment of its own for each zone",
 				zone, o.ID, o.Tags[volume.TagHost], o.Zone))
 		}

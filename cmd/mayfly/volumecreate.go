@@ -110,8 +110,10 @@ func (a *app) createVolume(ctx context.Context, n newVolume) error {
 
 // zone is where a new volume goes.
 func (v *volumes) zone(ctx context.Context) (string, error) {
-	if len(v.list) > 0 {
-		return v.list[0].Zone, nil
+	for _, o := range v.list {
+		if o.Tags[volume.TagHost] != "" { // else an instance's root volume
+			return o.Zone, nil
+		}
 	}
 	zones, err := v.zones(ctx)
 	if err != nil {

@@ -57,16 +57,22 @@ func (a Address) words() string {
 	if a.Route53 != nil {
 		ways = append(ways, dnsName(a.Route53.Name))
 	}
+	return strings.Join(append(ways, a.otherwise()...), ", ")
+}
+
+// otherwise are the ways that have no fixed address.
+func (a Address) otherwise() []string {
+	var ways []string
 	if !a.URL.IsZero() {
-		ways = append(ways, "dynamic DNS")
+		ways = append(ways, "the name of the dynamic DNS service at "+a.URL.String())
 	}
 	if a.Parameter != "" {
-		ways = append(ways, "parameter "+a.Parameter)
+		ways = append(ways, "the parameter "+a.Parameter)
 	}
 	if a.Store {
 		ways = append(ways, addressFile+" in the store")
 	}
-	return strings.Join(ways, ", ")
+	return ways
 }
 
 // A notice is one way of telling where the instance is, and of taking it back.

@@ -102,6 +102,7 @@ func (c *Config) Needs() runner.Needs {
 		n.Records = []runner.Record{a.Route53.record()}
 		n.Permissions = append(n.Permissions, iam.SetRecords(a.Route53.Zone, a.Route53.record().Name)...)
 	}
+	n.Found = a.otherwise()
 	if a.Parameter != "" {
 		n.Permissions = append(n.Permissions, iam.WriteParameter(a.Parameter))
 	}

@@ -3,7 +3,9 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -23,11 +25,14 @@ type Usage struct {
 	// Run is how long a run takes as a rule; 0 is until the Deadline, which is
 	// the most.
 	Run, Deadline time.Duration
-	PublicAddress bool // see Network
-	RootGiB       int  // 0 is 8, as Amazon Linux 2023 has
-	VolumesGiB    int  // of the user's own volumes, which are there all month
-	SnapshotsGiB  float64
-	StoredGiB     float64 // in the bucket, old versions included
+	PublicAddress bool           // see Network
+	RootGiB       int            // 0 is 8, as Amazon Linux 2023 has
+	VolumesGiB    int            // of hosts' volumes of the type gp3, which are there all month
+	OtherVolumes  map[string]int // GiB of those of other types: gp2, st1, sc1
+	SnapshotsGiB  float64        // 0 with volumes: not known
+	ElasticIPs    int            // of the user's own, which are paid for all month
+	Records       int            // in hosted zones of the user's own
+	StoredGiB     float64        // in the bucket, old versions included
 	// Puts and Gets are requests to the bucket in a month. 0 is what a run
 	// itself makes: its start, report and lock, and a piece of log every 15 s.
 	Puts, Gets float64
@@ -101,6 +106,7 @@ func Cost(u Usage) []Line {
 		{What: "secrets", Count: float64(u.Secrets), Unit: "secrets", Price: secretMonth},
 		{What: "budget", Count: oneIf(u.Budget), Unit: "budget"},
 	}
+	lines = slices.Insert(lines, 5, u.hosts(p)...) // behind the snapshots
 	if u.Fallback {
 		looks := math.Ceil(float64(u.run())/float64(lookEvery)) + 1
 		lines = append(lines, Line{
@@ -114,12 +120,29 @@ func Cost(u Usage) []Line {
 		switch {
 		case l.What == "S3 storage" && l.Count == 0:
 			l.Note = fmt.Sprintf("for every 10 GB kept: %.2f", 10*l.Price)
+		case l.What == "snapshots" && l.Count == 0 && u.VolumesGiB+len(u.OtherVolumes) > 0:
+			l.Note = fmt.Sprintf("for every 10 GB of them: %.2f; each holds only what has changed since the one before", 10*l.Price)
 		case l.What == "data out" && l.Count == 0:
 			l.Note = fmt.Sprintf("%d GB a month and account are free", outFreeGB)
 		}
 	}
 	if !known {
 		lines[0].Note = joinNotes(lines[0].Note, fmt.Sprintf("the prices of %s are not known: these are those of us-east-1", u.Region))
+	}
+	return lines
+}
+
+// hosts are the lines of what only deployments have that hosts push to.
+func (u Usage) hosts(p regionPrices) []Line {
+	var lines []Line
+	for _, kind := range slices.Sorted(maps.Keys(u.OtherVolumes)) {
+		lines = append(lines, Line{What: "volumes, " + kind, Count: float64(u.OtherVolumes[kind]), Unit: "GB-months", Price: p.volume(kind), Unknown: p.volume(kind) == 0})
+	}
+	if u.ElasticIPs > 0 {
+		lines = append(lines, Line{What: "Elastic IP", Count: monthHours * float64(u.ElasticIPs), Unit: "hours", Price: ipv4Hour, Note: "also while no instance runs"})
+	}
+	if u.Records > 0 {
+		lines = append(lines, Line{What: "DNS record", Count: float64(u.Records), Unit: "records", Note: "in a hosted zone that you have already; queries come to nothing that shows"})
 	}
 	return lines
 }

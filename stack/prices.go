@@ -58,3 +58,24 @@ func (r regionPrices) hour(instanceType string) float64 {
 	times := map[string]float64{"nano": 1, "micro": 2, "small": 4, "medium": 8, "large": 16, "xlarge": 32, "2xlarge": 64}[size]
 	return nano * times
 }
+
+// volume is the price of a GB-month of an EBS volume type, 0 where it is not
+// known: about the same parts of gp3's in every region.
+// https://aws.amazon.com/ebs/pricing/
+func (r regionPrices) volume(kind string) float64 {
+	parts := map[string]float64{"gp3": 1, "gp2": 1.25, "st1": 0.5625, "sc1": 0.1875}
+	return r.gp3 * parts[kind]
+}
+
+// VolumeMonth is what a month of a volume costs in US dollars, 0 where that is
+// not known.
+func VolumeMonth(region, kind string, gib int) float64 {
+	p, _ := inRegion(region)
+	return p.volume(kind) * float64(gib)
+}
+
+// SnapshotMonth is the price of a GB-month of snapshots in US dollars.
+func SnapshotMonth(region string) float64 {
+	p, _ := inRegion(region)
+	return p.snapshot
+}

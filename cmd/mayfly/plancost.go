@@ -54,6 +54,25 @@ func (s *survey) usage(now time.Time) stack.Usage {
 		Deadline: time.Duration(s.config.Schedule.Deadline), PublicAddress: s.publicAddress, RootGiB: s.options.Instance.RootGiB,
 		MissedRuns: !s.options.SkipMissedRuns && s.options.Schedule.Start != "", Budget: s.options.Budget.USD > 0,
 	}
+	for _, v := range s.volumes {
+		gib, kind := v.need.GiB, v.need.Type
+		if v.now != nil {
+			gib, kind = max(v.now.GiB, gib), v.now.Type
+		}
+		if kind == "gp3" {
+			u.VolumesGiB += gib
+			continue
+		}
+		if u.OtherVolumes == nil {
+			u.OtherVolumes = map[string]int{}
+		}
+		u.OtherVolumes[kind] += gib
+	}
+	for _, j := range s.config.Jobs {
+		needs := j.Config.Needs()
+		u.ElasticIPs += len(needs.ElasticIPs)
+		u.Records += len(needs.Records)
+	}
 	for _, n := range s.secrets {
 		if n.ref.Scheme == "secretsmanager" {
 			u.Secrets++

@@ -21,10 +21,10 @@ func newInitCmd(a *app) *cobra.Command {
 		Example: "  mayfly init github --owner octocat\n  mayfly init sync --from /srv/documents",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("say what the config is for: mayfly init github --owner you, or mayfly init sync --from DIRECTORY")
+			return errors.New("say what the config is for: mayfly init github --owner you, mayfly init sync --from DIRECTORY, or mayfly init receive --host NAME")
 		},
 	}
-	c.AddCommand(newInitGithubCmd(a), newInitSyncCmd(a))
+	c.AddCommand(newInitGithubCmd(a), newInitSyncCmd(a), newInitReceiveCmd(a))
 	return c
 }
 

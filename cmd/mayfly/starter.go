@@ -14,7 +14,8 @@ type starter struct {
 	owners                                    []string
 	name, store, region, email, token, output string
 	start, zone                               string
-	from                                      string // a directory to sync, instead of owners
+	from                                      string    // a directory to sync, instead of owners
+	receive                                   *receiver // hosts that push, instead of both
 }
 
 // text is the config, with comments that say what else there is. What is not
@@ -52,10 +53,18 @@ func (s starter) text() string {
 	line("")
 	line("# When an instance does the work, once mayfly deploy has set it up: cron's five")
 	line("# fields in a time zone; and after how long it ends, whatever it is doing.")
-	optional(s.start != "", "schedule: {%s, deadline: 2h}", s.schedule(), `start: "0 17 * * FRI", timezone: Europe/Berlin`)
+	deadline := "2h"
+	if s.receive != nil {
+		deadline = s.receive.deadline
+	}
+	optional(s.start != "", "schedule: {%s, deadline: "+deadline+"}", s.schedule(), `start: "0 17 * * FRI", timezone: Europe/Berlin`)
 	line("")
 	line("jobs:")
-	if s.from != "" {
+	switch {
+	case s.receive != nil:
+		s.receive.job(line)
+		return b.String()
+	case s.from != "":
 		s.syncJob(line)
 		return b.String()
 	}

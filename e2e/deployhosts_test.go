@@ -158,6 +158,52 @@ func TestDeployHosts(t *testing.T) {
 	if now := l.hostVolumes("hosts"); now["web"][0].ID != volumes["web"][0].ID || now["web"][0].GiB != 30 || now["db"][0].GiB != 10 {
 		t.Errorf("volumes %+v", now)
 	}
+	l.stays(config)
+}
+
+// stays looks at the hosts of a deployment while it is there, and after it has
+// been destroyed.
+func (l *laptop) stays(config string) {
+	t := l.t
+	t.Helper()
+	web := l.hostVolumes("hosts")["web"][0].ID
+	has(t, "status", l.do("status", "-c", config).out, "Host web:            "+web+" (30 GiB, available); no good snapshot", "Host db:")
+	snapshot := func(data string) string {
+		s, err := l.ec2(t).CreateSnapshot(t.Context(), cloud.SnapshotSpec{Volume: web, Tags: map[string]string{"mayfly:deployment": "hosts", "mayfly:host": "web", "mayfly:data": data}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.ID
+	}
+	good := snapshot("complete")
+	snapshot("partial")
+	machine := l.instanceOf(t, "hosts")
+	l.aws("ec2", "attach-volume", "--volume-id", web, "--instance-id", machine, "--device", "/dev/sdf")
+	l.aws("ec2", "stop-instances", "--instance-ids", machine)
+	has(t, "status", l.do("status", "-c", config).out, "newest good snapshot "+good+", ", " old; 2 snapshots",
+		"volume "+web+" (host web), attached to "+machine+", which is stopped", "aws ec2 detach-volume --region "+motoRegion+" --volume-id "+web)
+	l.aws("ec2", "detach-volume", "--volume-id", web, "--instance-id", machine)
+	for _, goes := range []bool{true, false} {
+		r := l.do("destroy", "--yes", "-c", config)
+		if r.code != 0 {
+			t.Fatalf("destroy: %s", r)
+		}
+		has(t, "destroy", r.out, "the volume "+web+" of the host web, 30 GiB, gp3, about 2.64 USD a month; to delete it with all that is on it: aws ec2 delete-volume --region "+motoRegion+" --volume-id "+web,
+			"2 snapshots, about 0.05 USD a month for each GB", "aws ec2 delete-snapshot --region "+motoRegion)
+		if goes {
+			has(t, "destroy", r.out, "the secret ssm:/hosts/host-key; to delete it", "the host key's public half, /hosts/host-key.pub")
+		}
+	}
+	if now := l.hostVolumes("hosts"); len(now) != 2 {
+		t.Errorf("volumes %+v", now)
+	}
+	_, before := l.parameter("/hosts/host-key")
+	if r := l.do("deploy", "--yes", "-c", config, "--binaries", l.binaries); r.code != 0 {
+		t.Fatalf("deploy after destroy: %s", r)
+	}
+	if _, now := l.parameter("/hosts/host-key"); now != before {
+		t.Error("hosts would have to learn another key")
+	}
 }
 
 // TestDeployHostsRefused gives deploy hosts whose volumes cannot be theirs.

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"mayfly/internal/cloud"
+	"mayfly/internal/volume"
 	"mayfly/runner"
+	"mayfly/stack"
 	"mayfly/stack/deploy"
 )
 
@@ -61,7 +63,7 @@ func (a *app) destroy(ctx context.Context, c *runner.Config, yes bool) error {
 	}
 	if s == nil {
 		fmt.Fprintf(a.stdout, "There is no deployment %s in %s, account %s.\n", name, aws.Region(), who.Account)
-		return nil
+		return a.printStays(ctx, aws, c) // a deploy that was cut off begins with volumes
 	}
 	fmt.Fprintf(a.stdout, "%s in %s, account %s (you are %s)\n\nGoes\n", name, aws.Region(), who.Account, who.ARN)
 	if err := a.printGoes(ctx, aws, c, s); err != nil {
@@ -100,16 +102,46 @@ func (a *app) printGoes(ctx context.Context, aws services, c *runner.Config, s *
 		}
 	}
 	fmt.Fprintf(a.stdout, "Stays\n  the bucket %s; to delete it with every backup and every old version: Empty, and then Delete, in the console of S3\n", bucket)
-	if snapshots, err := aws.ec2.Snapshots(ctx, tagKey, string(c.Name)); err != nil {
+	if err := a.printStays(ctx, aws, c); err != nil {
 		return err
-	} else if len(snapshots) > 0 {
-		fmt.Fprintf(a.stdout, "  %d snapshots; to delete one: aws ec2 delete-snapshot --region %s --snapshot-id %s\n", len(snapshots), aws.Region(), snapshots[0].ID)
 	}
 	for _, ref := range c.Secrets() {
 		if ref.Scheme == "ssm" {
 			fmt.Fprintf(a.stdout, "  the secret %s; to delete it: aws ssm delete-parameter --region %s --name %s\n", ref, aws.Region(), ref.Name)
 		}
 	}
+	for _, k := range hostKeysOf(c) {
+		if k.ref.Scheme == "ssm" {
+			fmt.Fprintf(a.stdout, "  the host key's public half, %s%s; to delete it: aws ssm delete-parameter --region %s --name %[1]s%[2]s; hosts know a new deployment by the old key as long as both stay\n", k.ref.Name, runner.PublicKeySuffix, aws.Region())
+		}
+	}
 	fmt.Fprintln(a.stdout)
+	return nil
+}
+
+// printStays says which volumes and snapshots stay, what they cost, and how to
+// remove them.
+func (a *app) printStays(ctx context.Context, aws services, c *runner.Config) error {
+	volumes, err := aws.ec2.Volumes(ctx, tagKey, string(c.Name))
+	if err != nil {
+		return err
+	}
+	region := aws.Region()
+	for _, v := range volumes {
+		host := v.Tags[volume.TagHost]
+		if host == "" {
+			continue // an instance's root volume, which goes with it
+		}
+		fmt.Fprintf(a.stdout, "  the volume %s of the host %s, %d GiB, %s, about %.2f USD a month; to delete it with all that is on it: aws ec2 delete-volume --region %s --volume-id %[1]s\n",
+			v.ID, host, v.GiB, v.Type, stack.VolumeMonth(region, v.Type, v.GiB), region)
+	}
+	snapshots, err := aws.ec2.Snapshots(ctx, tagKey, string(c.Name))
+	if err != nil {
+		return err
+	}
+	if len(snapshots) > 0 {
+		fmt.Fprintf(a.stdout, "  %s, about %.2f USD a month for each GB that they hold; to delete one: aws ec2 delete-snapshot --region %s --snapshot-id %s; mayfly volume list%s shows whose they are\n",
+			runner.FormatCount(len(snapshots), "snapshots"), stack.SnapshotMonth(region), region, snapshots[0].ID, a.configFlag())
+	}
 	return nil
 }

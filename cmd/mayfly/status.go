@@ -26,8 +26,8 @@ func newStatusCmd(a *app) *cobra.Command {
 		Long: `Status shows how the last runs went, whether one is at work now, the oldest good
 backup and the next start. With a config whose store is in AWS it also asks there:
 what is deployed and running, whether the processes that would replace an instance
-are still suspended, who gets no mail, and what is left over, with the command that
-removes it. With --store it asks the store alone.
+are still suspended, who gets no mail, the volume and the newest good snapshot of
+each host that pushes, and what is left over, with the command that removes it. With --store it asks the store alone.
 
 Exit codes: 0 shown, however the runs went, 1 the store cannot be read, 2 bad
 usage or config.`,
@@ -223,7 +223,7 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 		return err
 	}
 	if s.AWS != nil {
-		s.AWS.print(out, s.flags)
+		s.AWS.print(out, now, s.flags)
 	}
 	if s.unseen != "" {
 		fmt.Fprintf(out, "In AWS:              not asked: %s\n", runner.OneLine(s.unseen, 400))

@@ -33,6 +33,7 @@ type awsStatus struct {
 	LastError string            `json:"last_launch_error,omitempty"`
 	Leftover  []leftover        `json:"leftover,omitempty"`
 	Schedule  []scheduledStatus `json:"schedule,omitempty"`
+	Hosts     []hostStatus      `json:"hosts,omitempty"` // that push
 
 	group   string    // its name
 	missing bool      // there is neither stack nor group
@@ -102,7 +103,7 @@ func (a *app) readAWS(ctx context.Context, c *runner.Config) (*awsStatus, error)
 			s.problem("the last change of the stack failed ("+d.Status+")", "mayfly deploy"+a.configFlag())
 		}
 	}
-	looks := []func(context.Context, services, *runner.Config) error{s.leftovers}
+	looks := []func(context.Context, services, *runner.Config) error{s.leftovers, s.hosts}
 	g, err := aws.groups.Describe(ctx, s.group)
 	switch {
 	case errors.Is(err, cloud.ErrNotFound):

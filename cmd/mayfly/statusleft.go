@@ -15,7 +15,9 @@ func (s *awsStatus) leftovers(ctx context.Context, aws services, c *runner.Confi
 	if err != nil {
 		return err
 	}
+	states := map[string]string{}
 	for _, i := range machines {
+		states[i.ID] = i.State
 		if s.in[i.ID] || i.State == "shutting-down" {
 			continue
 		}
@@ -29,7 +31,13 @@ func (s *awsStatus) leftovers(ctx context.Context, aws services, c *runner.Confi
 		return err
 	}
 	for _, v := range volumes {
-		if v.State != "available" || v.Tags[hostTag] != "" { // a host's is data
+		if v.Tags[hostTag] != "" { // which is data
+			if left, ok := stillAttached(v, states[v.Instance], aws.Region()); ok {
+				s.Leftover = append(s.Leftover, left)
+			}
+			continue
+		}
+		if v.State != "available" {
 			continue
 		}
 		s.Leftover = append(s.Leftover, leftover{

@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"mayfly/runner"
 	"mayfly/stack/deploy"
 )
 
 // print shows it to a person.
-func (s *awsStatus) print(w io.Writer, config string) {
+func (s *awsStatus) print(w io.Writer, now time.Time, config string) {
 	line := func(label, format string, a ...any) { fmt.Fprintf(w, "%-20s %s\n", label, fmt.Sprintf(format, a...)) }
 	switch {
 	case s.missing:
 		line("In AWS:", "not deployed in %s (mayfly deploy%s)", s.Region, config)
+		s.printHosts(line, now, config)
 		s.printRest(line)
 		return
 	case s.Stack == "":
@@ -42,6 +44,7 @@ func (s *awsStatus) print(w io.Writer, config string) {
 			line("Ends:", "whatever is running at %s, since it was started by hand", act.At.UTC().Format("Mon 2 Jan 15:04 UTC"))
 		}
 	}
+	s.printHosts(line, now, config)
 	if s.LastError != "" {
 		line("Launch failed:", "%s", runner.OneLine(s.LastError, 300))
 	}
@@ -52,6 +55,12 @@ func (s *awsStatus) print(w io.Writer, config string) {
 		line("No mail to:", "%s: not confirmed (mayfly deploy%s asks again)", p, config)
 	}
 	s.printRest(line)
+}
+
+func (s *awsStatus) printHosts(line func(label, format string, a ...any), now time.Time, config string) {
+	for _, h := range s.Hosts {
+		line("Host "+h.Host+":", "%s", h.words(now, config))
+	}
 }
 
 // printRest is what there may be without a deployment, too.

@@ -128,15 +128,8 @@ func (s *volumesStatus) add(v cloud.Volume, snapshots []cloud.Snapshot) volumeSt
 		}
 	}
 	s.Volumes = append(s.Volumes, one)
-	if v.Instance != "" && one.Running != "running" && one.Running != "pending" && one.Running != "shutting-down" {
-		what := "which is not the deployment's"
-		if one.Running != "" {
-			what = "which is " + one.Running
-		}
-		s.Attached = append(s.Attached, leftover{
-			fmt.Sprintf("volume %s (host %s), %s to %s, %s", v.ID, one.Host, v.Attachment, v.Instance, what),
-			"aws ec2 detach-volume --region " + s.Region + " --volume-id " + v.ID,
-		})
+	if left, ok := stillAttached(v, one.Running, s.Region); ok {
+		s.Attached = append(s.Attached, left)
 	}
 	if v.State == "error" {
 		s.Problems = append(s.Problems, problemStatus{"the disk of " + v.ID + " has failed", "restore a snapshot of it to a new volume, and adopt that"})
@@ -146,6 +139,22 @@ func (s *volumesStatus) add(v cloud.Volume, snapshots []cloud.Snapshot) volumeSt
 			"a run's report says what is on it; when nothing is: aws ec2 delete-volume --region " + s.Region + " --volume-id " + v.ID + ", and mayfly volume create"})
 	}
 	return one
+}
+
+// stillAttached is a host's volume that an instance has which is not at work;
+// state is the instance's, "" when it is not the deployment's.
+func stillAttached(v cloud.Volume, state, region string) (leftover, bool) {
+	if v.Instance == "" || state == "running" || state == "pending" || state == "shutting-down" {
+		return leftover{}, false
+	}
+	what := "which is not the deployment's"
+	if state != "" {
+		what = "which is " + state
+	}
+	return leftover{
+		fmt.Sprintf("volume %s (host %s), %s to %s, %s", v.ID, v.Tags[volume.TagHost], v.Attachment, v.Instance, what),
+		"aws ec2 detach-volume --region " + region + " --volume-id " + v.ID,
+	}, true
 }
 
 // content reads what the tags say is on a volume.

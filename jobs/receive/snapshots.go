@@ -32,11 +32,13 @@ func ofHost(list []runner.Snapshot, name string) []runner.Snapshot {
 	return own
 }
 
-// good reports whether a snapshot is one that can be counted on: it has
-// completed, of data that was whole.
-func good(s runner.Snapshot) bool {
-	return s.State == stateCompleted && s.Tags[tagData] == string(allThere)
+// Good reports whether a snapshot with EC2's state and tags is one that can be
+// counted on: it has completed, of data that was whole.
+func Good(state string, tags map[string]string) bool {
+	return state == stateCompleted && tags[tagData] == string(allThere)
 }
+
+func good(s runner.Snapshot) bool { return Good(s.State, s.Tags) }
 
 // newestGood is the zero Snapshot when there is none.
 func newestGood(list []runner.Snapshot) (newest runner.Snapshot) {

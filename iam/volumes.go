@@ -11,7 +11,7 @@ const TagKey = "mayfly:deployment"
 // those of others.
 //
 // EC2 knows no resources for what is described. A volume that is encrypted
-// with a key of one's own needs grants of that key, too.
+// with a key of one's own needs UseVolumeKeys, too.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 func UseVolumes(marks ...string) []Statement {
 	const volumes, instances = "arn:{partition}:ec2:{region}:{account}:volume/*", "arn:{partition}:ec2:{region}:{account}:instance/*"
@@ -33,6 +33,18 @@ func UseVolumes(marks ...string) []Statement {
 		allow("MakeOwnSnapshots", "ec2:CreateSnapshot", snapshots).when(tagged),
 		allow("TagNewSnapshots", "ec2:CreateTags", snapshots).when(tagged, condition{"StringEquals", "ec2:CreateAction", []string{"CreateSnapshot"}}),
 		allow("PruneOwnSnapshots", "ec2:DeleteSnapshot", snapshots).when(own),
+	}
+}
+
+// UseVolumeKeys is for volumes that are encrypted with keys of one's own: EC2
+// uses them in the name of whoever attaches a volume.
+// https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+func UseVolumeKeys(keyARNs []string) []Statement {
+	through := condition{"StringLike", "kms:ViaService", []string{"ec2.{region}.{domain}"}}
+	use := Statement{Sid: "UseVolumeKeys", Actions: []string{"kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"}, Resources: keyARNs}
+	return []Statement{
+		use.when(through),
+		allow("GrantVolumeKeys", "kms:CreateGrant", keyARNs...).when(through, condition{"Bool", "kms:GrantIsForAWSResource", []string{"true"}}),
 	}
 }
 

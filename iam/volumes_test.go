@@ -20,6 +20,7 @@ func TestAllowsVolumes(t *testing.T) {
 	type context = map[string]string
 	const region = "arn:aws:ec2:eu-west-1:123456789012:"
 	const volume, instance, snapshot = region + "volume/vol-1", region + "instance/i-1", "arn:aws:ec2:eu-west-1::snapshot/snap-1"
+	const key = "arn:aws:kms:eu-west-1:123456789012:key/5678"
 	with := func(more context) context {
 		c := context{"aws:ResourceTag/mayfly:deployment": "weekly", "ec2:Region": "eu-west-1"}
 		for k, v := range more {
@@ -41,6 +42,12 @@ func TestAllowsVolumes(t *testing.T) {
 		{"ec2:DescribeVolumes", "*", context{"ec2:Region": "us-east-1"}, ""},
 		{"ec2:DescribeSnapshots", "*", untagged, "SeeSnapshots"},
 		{"ec2:DescribeInstances", "*", untagged, ""},
+		{"kms:CreateGrant", key, context{"kms:ViaService": "ec2.eu-west-1.amazonaws.com", "kms:GrantIsForAWSResource": "true"}, "GrantVolumeKeys"},
+		{"kms:CreateGrant", key, context{"kms:ViaService": "ec2.eu-west-1.amazonaws.com", "kms:GrantIsForAWSResource": "false"}, ""},
+		{"kms:CreateGrant", key, context{"kms:GrantIsForAWSResource": "true"}, ""},
+		{"kms:GenerateDataKeyWithoutPlaintext", key, context{"kms:ViaService": "ec2.eu-west-1.amazonaws.com"}, "UseVolumeKeys"},
+		{"kms:Decrypt", key, context{"kms:ViaService": "ssm.eu-west-1.amazonaws.com"}, ""},
+		{"kms:GenerateDataKey", key, context{"kms:ViaService": "ec2.eu-west-1.amazonaws.com"}, ""},
 		{"ec2:AttachVolume", volume, own, "AttachOwnVolumes"},
 		{"ec2:AttachVolume", instance, own, "AttachOwnVolumes"},
 		{"ec2:AttachVolume", volume, others, ""},

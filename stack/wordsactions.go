@@ -113,6 +113,8 @@ func provided(op, key string, values []string) string {
 		return "what begins with " + all
 	case "StringLike kms:ViaService " + all:
 		return "through " + all
+	case "Bool kms:GrantIsForAWSResource true":
+		return "for what AWS's services keep"
 	case "StringEquals cloudwatch:namespace " + all:
 		return "of the namespace " + all
 	case "StringLike ec2:Region *":

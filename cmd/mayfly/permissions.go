@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"slices"
 
 	"mayfly/iam"
 	"mayfly/internal/cloud"
@@ -49,12 +50,15 @@ func permissions(c *runner.Config, at iam.Place) *iam.Policy {
 			keepers = append(keepers, scheme)
 		}
 	}
-	if len(c.KMSKeys) > 0 && len(keepers) > 0 {
-		var keys []string
-		for _, k := range c.KMSKeys {
-			keys = append(keys, string(k))
-		}
+	var keys []string
+	for _, k := range c.KMSKeys {
+		keys = append(keys, string(k))
+	}
+	if len(keys) > 0 && len(keepers) > 0 {
 		p.Add(at, iam.Decrypt(keys, keepers...))
+	}
+	if len(keys) > 0 && slices.ContainsFunc(c.Jobs, func(j runner.JobSpec) bool { return len(j.Config.Needs().Volumes) > 0 }) {
+		p.Add(at, iam.UseVolumeKeys(keys)...)
 	}
 	switch {
 	case c.Notify.Topic != "":

@@ -100,7 +100,7 @@ func (l *laptop) examples() {
 	t := l.t
 	t.Helper()
 	found := 0
-	for _, doc := range []string{"README.md", "docs/by-hand.md", "docs/deploy.md"} {
+	for _, doc := range []string{"README.md", "docs/by-hand.md", "docs/deploy.md", "docs/hosts.md"} {
 		b, err := os.ReadFile(filepath.Join(moduleRoot(t), doc))
 		if err != nil {
 			t.Fatal(err)
@@ -113,6 +113,8 @@ func (l *laptop) examples() {
 			found++
 			// These subnets are nobody's, and there is a mayfly for x86 only here.
 			text = regexp.MustCompile(`(?m)^(network|instance):.*\n`).ReplaceAllString(text, "")
+			text = regexp.MustCompile(`(?m)^( +address): .*`).ReplaceAllString(text, "$1: {store: true}")
+			text = regexp.MustCompile(`volume: vol-[0-9a-f]+`).ReplaceAllString(text, "size: 10")
 			config := filepath.Join(t.TempDir(), "mayfly.yaml")
 			if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 				t.Fatal(err)

@@ -14,6 +14,31 @@ var (
 	command   = regexp.MustCompile("(?m)(?:^|`)(mayfly [a-z][^`\n>#]*)")
 )
 
+// TestHosts checks what docs/hosts.md shows: every command exists, and the
+// options of ssh are those that deploy prints.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/hosts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{getenv: func(string) string { return "" }}
+	for _, c := range command.FindAllSubmatch(doc, -1) {
+		found, rest, err := a.root().Find(strings.Fields(string(c[1]))[1:])
+		if err == nil {
+			err = found.ParseFlags(rest)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c[1], err)
+		}
+	}
+	for o := range strings.FieldsSeq(sshCommand("hosts", 2222)) {
+		if strings.Contains(o, "=") && !strings.Contains(o, "~") && !bytes.Contains(doc, []byte("-o "+o)) {
+			t.Errorf("it does not have the option %s", o)
+		}
+	}
+}
+
 // TestByHand checks what docs/by-hand.md shows: the config is good, and every
 // command exists, with its flags.
 func TestByHand(t *testing.T) {
@@ -54,7 +79,7 @@ func TestByHand(t *testing.T) {
 func TestCookbook(t *testing.T) {
 	t.Parallel()
 	var configs []string
-	for _, name := range []string{"cookbook", "directories"} {
+	for _, name := range []string{"cookbook", "directories", "hosts"} {
 		doc, err := os.ReadFile("../../docs/" + name + ".md")
 		if err != nil {
 			t.Fatal(err)

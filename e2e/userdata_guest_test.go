@@ -362,7 +362,13 @@ func (g *guest) boot(args ...string) (int, string) { return g.exec("text/x-shell
 
 func (g *guest) exec(kind string, env []string, args ...string) (int, string) {
 	g.t.Helper()
-	g.write("part", g.script(kind))
+	return g.run(g.script(kind), env, args...)
+}
+
+// run runs a script as the guest.
+func (g *guest) run(script string, env []string, args ...string) (int, string) {
+	g.t.Helper()
+	g.write("part", script)
 	shell, err := exec.LookPath(g.shell[0])
 	if err != nil {
 		g.t.Fatal(err)

@@ -254,7 +254,7 @@ func (l *laptop) checkPolicy() {
 	// without a run, an upload that fails, an image of one's own.
 	used := map[string]bool{"ec2:GetConsoleOutput": true, "s3:AbortMultipartUpload": true, "sns:Subscribe": true, "ec2:DescribeImages": true}
 	// For hosts, see TestDeployHosts.
-	for _, a := range []string{"ec2:CreateVolume", "ec2:CreateTags", "ec2:ModifyVolume", "ec2:DescribeVolumesModifications"} {
+	for _, a := range []string{"ec2:CreateVolume", "ec2:CreateTags", "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:DescribeAddresses", "route53:GetHostedZone"} {
 		used[a] = true
 	}
 	l.calls.mu.Lock()

@@ -107,3 +107,51 @@ func TestDeployHostsKilled(t *testing.T) {
 		l.prepared(name)
 	}
 }
+
+// TestDeployHostsAddresses has hosts find the instance by an Elastic IP and by
+// a name, and refuses those that are not there.
+func TestDeployHostsAddresses(t *testing.T) {
+	t.Parallel()
+	l := newLaptop(t)
+	var eip struct{ AllocationId, PublicIp string }
+	l.answer(&eip, "ec2", "allocate-address", "--domain", "vpc")
+	zone := func(args ...string) string {
+		var made struct{ HostedZone struct{ Id string } }
+		l.answer(&made, append([]string{"route53", "create-hosted-zone", "--caller-reference", fmt.Sprint(args)}, args...)...)
+		return strings.TrimPrefix(made.HostedZone.Id, "/hostedzone/")
+	}
+	public := zone("--name", "example.com")
+	vpc := strings.TrimSpace(string(l.aws("ec2", "describe-vpcs", "--query", "Vpcs[0].VpcId", "--output", "text")))
+	private := zone("--name", "internal.example.com", "--vpc", "VPCRegion="+motoRegion+",VPCId="+vpc, "--hosted-zone-config", "PrivateZone=true")
+	one := `{web: {size: 8, keys: ["KEY1"]}}`
+	do := func(want int, name, address string, args ...string) result {
+		t.Helper()
+		job := l.hostsJob("address: "+address, one)
+		if name == "open" {
+			job = strings.ReplaceAll(job, "203.0.113.0/24", "0.0.0.0/0")
+		}
+		r := l.do(append(args, "-c", l.deployment(name, job), "--binaries", l.binaries)...)
+		if r.code != want {
+			t.Fatalf("%s: exit code %d, want %d: %s", name, r.code, want, r)
+		}
+		return r
+	}
+	r := do(0, "open", fmt.Sprintf("{elastic_ip: %s, route53: {zone: %s, name: Backup.example.com.}}", eip.AllocationId, public), "deploy", "--yes")
+	has(t, "deploy", r.out, "EVERYBODY ON THE INTERNET can connect to port 2222", "Hosts find it by the Elastic IP "+eip.PublicIp+" ("+eip.AllocationId+"), backup.example.com, which each run sets in the hosted zone "+public,
+		"\n  ["+eip.PublicIp+"]:2222 ssh-ed25519 ", "\n  [backup.example.com]:2222 ssh-ed25519 ", "/etc /home web@backup.example.com:\n")
+	has(t, "plan", do(0, "open", fmt.Sprintf("{elastic_ip: %s}", eip.AllocationId), "plan").out, "Elastic IP  ", "730 hours", "also while no instance runs", "EVERYBODY")
+	has(t, "a private zone", do(0, "private", fmt.Sprintf("{route53: {zone: %s, name: b.internal.example.com}}", private), "plan").out, "Note: address.route53: the zone "+private+" (internal.example.com) is a private one")
+	for address, says := range map[string]string{
+		"{elastic_ip: eipalloc-0123456789abcdef0}":                         "address.elastic_ip: account " + motoAccount + " has no such address in " + motoRegion,
+		"{route53: {zone: Z0123456789ABC, name: backup.example.com}}":      "address.route53.zone: account " + motoAccount + " has no such zone",
+		fmt.Sprintf("{route53: {zone: %s, name: example.org}}", public):    "address.route53.name: example.org does not lie in the zone " + public + ", which is example.com",
+		fmt.Sprintf("{route53: {zone: %s, name: badexample.com}}", public): "address.route53.name: badexample.com does not lie in the zone",
+	} {
+		has(t, address, do(2, "refused", address, "deploy", "--yes").err, says)
+	}
+	l.calls.mu.Lock()
+	defer l.calls.mu.Unlock()
+	if !l.calls.actions["route53:GetHostedZone"] || !l.calls.actions["ec2:DescribeAddresses"] {
+		t.Errorf("asked for %v", l.calls.actions)
+	}
+}

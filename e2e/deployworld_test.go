@@ -115,6 +115,9 @@ func actionOf(r *http.Request, body []byte) string {
 	if _, action, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
 		return service + ":" + action
 	}
+	if service == "route53" && r.Method == http.MethodGet {
+		return "route53:GetHostedZone"
+	}
 	if service != "s3" {
 		form, _ := url.ParseQuery(string(body))
 		return service + ":" + form.Get("Action")

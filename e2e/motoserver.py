@@ -1,8 +1,9 @@
-"""Starts moto_server, with four things that AWS does and moto 5.2 leaves out.
+"""Starts moto_server, with six things that AWS does and moto 5.2 leaves out.
 
-They are what CloudFormation, EC2 and IAM document; without them nothing that is
-added on a condition could be seen, no scheduled action be found by its name, no
-group could launch an instance whose root volume has its image's size, and
+They are what CloudFormation, EC2, Route 53 and IAM document; without them
+nothing that is added on a condition could be seen, no scheduled action be found
+by its name, no group could launch an instance whose root volume has its image's
+size, no hosted zone had an id that looks like one, or could be asked for, and
 nobody could be let put metrics.
 """
 import sys
@@ -11,6 +12,7 @@ from moto.autoscaling.models import FakeScheduledAction
 from moto.cloudformation import parsing
 from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.iam import access_control
+from moto.route53 import models as route53
 from moto.server import main
 
 stack_update = parsing.ResourceMap.update
@@ -55,13 +57,19 @@ def create_volume(self, size=None, *args, **kwargs):
 
 EBSBackend.create_volume = create_volume
 
+zone_id = route53.create_route53_zone_id
+route53.create_route53_zone_id = lambda *args, **kwargs: "Z" + zone_id(*args, **kwargs)[1:]
+
 access = access_control.IAMRequestBase.__init__
 
 
 def request(self, *args, **kwargs):
     """The actions of CloudWatch begin with cloudwatch, not with the name that
-    requests to it are signed for."""
+    requests to it are signed for; and what Route 53 is asked without a body is
+    signed without one."""
     access(self, *args, **kwargs)
+    if self._service == "route53" and not self._body:
+        self._data = ""
     self._action = self._action.replace("monitoring:", "cloudwatch:", 1)
 
 

@@ -97,7 +97,7 @@ func (a *app) survey(ctx context.Context, o deployOptions) (*survey, error) {
 	if err := s.rest(ctx, a); err != nil {
 		return nil, err
 	}
-	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookImage, s.lookNetwork, s.lookVolumes, s.lookSecrets} {
+	for _, look := range []func(context.Context) error{s.lookStack, s.lookBucket, s.lookTypes, s.lookImage, s.lookNetwork, s.lookVolumes, s.lookAddresses, s.lookSecrets} {
 		if err := look(ctx); err != nil {
 			return nil, asFailed(errors.New(s.world.redactor.Redact(err.Error())))
 		}

@@ -137,7 +137,7 @@ func TestDeployHostsAddresses(t *testing.T) {
 		return r
 	}
 	r := do(0, "open", fmt.Sprintf("{elastic_ip: %s, route53: {zone: %s, name: Backup.example.com.}}", eip.AllocationId, public), "deploy", "--yes")
-	has(t, "deploy", r.out, "EVERYBODY ON THE INTERNET can connect to port 2222", "Hosts find it by the Elastic IP "+eip.PublicIp+" ("+eip.AllocationId+"), backup.example.com, which each run sets in the hosted zone "+public,
+	has(t, "deploy", r.out, "EVERYBODY ON THE INTERNET can connect to port 2222", "Hosts find it by the Elastic IP "+eip.PublicIp+" ("+eip.AllocationId+"); backup.example.com, which each run sets in the hosted zone "+public,
 		"\n  ["+eip.PublicIp+"]:2222 ssh-ed25519 ", "\n  [backup.example.com]:2222 ssh-ed25519 ", "/etc /home web@backup.example.com:\n")
 	has(t, "plan", do(0, "open", fmt.Sprintf("{elastic_ip: %s}", eip.AllocationId), "plan").out, "Elastic IP  ", "730 hours", "also while no instance runs", "EVERYBODY")
 	has(t, "a private zone", do(0, "private", fmt.Sprintf("{route53: {zone: %s, name: b.internal.example.com}}", private), "plan").out, "Note: address.route53: the zone "+private+" (internal.example.com) is a private one")

@@ -31,7 +31,7 @@ func (a *app) printHosts(s *survey) {
 			}
 		}
 		if ways := s.ways(needs); len(ways) > 0 {
-			fmt.Fprintf(a.stdout, "Hosts find it by %s.\n", strings.Join(ways, ", "))
+			fmt.Fprintf(a.stdout, "Hosts find it by %s.\n", strings.Join(ways, "; "))
 		}
 	}
 	for _, k := range s.hostKeys {

@@ -157,6 +157,9 @@ func (s *survey) lookSecrets(ctx context.Context) error {
 			continue
 		}
 		there, err := s.aws.Parameters().Exists(ctx, n.ref.Name)
+		if errors.Is(err, cloud.ErrDenied) && s.made(n.ref) { // a host key's private half is nobody's to read
+			there, err = s.aws.Parameters().Exists(ctx, n.ref.Name+runner.PublicKeySuffix)
+		}
 		if err != nil {
 			return fmt.Errorf("look for the secret %s: %w", n.ref, err)
 		}

@@ -18,9 +18,8 @@ import (
 	"mayfly/runner"
 )
 
-// A hostKey is the key by which hosts know the SSH server of a job.
+// A hostKey is the key by which hosts know an SSH server.
 type hostKey struct {
-	job   string
 	ref   secret.Ref
 	there bool          // the private half is in AWS
 	shown string        // the public half as it is published; "": it is not
@@ -33,7 +32,7 @@ func hostKeysOf(c *runner.Config) []hostKey {
 	for _, j := range c.Jobs {
 		for _, ref := range j.Config.Needs().HostKeys {
 			if !slices.ContainsFunc(list, func(k hostKey) bool { return k.ref == ref }) {
-				list = append(list, hostKey{job: string(j.Name), ref: ref})
+				list = append(list, hostKey{ref: ref})
 			}
 		}
 	}

@@ -106,6 +106,44 @@ func TestPin(t *testing.T) {
 	}
 }
 
+// What a run would find wrong with a volume is said before: a problem where it
+// could not use it at all, and else a note.
+func TestUsable(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change        func(*cloud.Volume)
+		problem, note string
+	}{
+		"good":      {change: func(*cloud.Volume) {}},
+		"at work":   {change: func(v *cloud.Volume) { v.State = "in-use" }},
+		"failed":    {change: func(v *cloud.Volume) { v.State = "error" }, problem: "hosts.web: the state of its volume vol-web is error"},
+		"restored":  {change: func(v *cloud.Volume) { v.From = "snap-1" }, problem: "was made from snap-1, and nobody has said that what is on it is the host's: mayfly volume adopt vol-web --host web --uuid UUID"},
+		"adopted":   {change: func(v *cloud.Volume) { v.From, v.Tags[volume.TagAdopted] = "snap-1", "0c6e" }},
+		"cut off":   {change: func(v *cloud.Volume) { v.Tags[volume.TagFormatting] = "0c6e" }, note: "the formatting of its volume vol-web was cut off"},
+		"plaintext": {change: func(v *cloud.Volume) { v.Encrypted = false }, note: "its volume vol-web is not encrypted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, v := &survey{}, in("web", "eu-west-1a")
+			c.change(v.now)
+			s.usable(v)
+			var problems []string
+			for _, p := range s.problems {
+				problems = append(problems, p.Error())
+			}
+			for _, x := range []struct {
+				got  []string
+				want string
+			}{{problems, c.problem}, {s.notes, c.note}} {
+				said := strings.Join(x.got, "\n")
+				if (said == "") != (x.want == "") || !strings.Contains(said, x.want) {
+					t.Errorf("it says %q, want %q", said, x.want)
+				}
+			}
+		})
+	}
+}
+
 // TestPrintHosts reads what plan and deploy say to a person.
 func TestPrintHosts(t *testing.T) {
 	t.Parallel()

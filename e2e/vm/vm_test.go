@@ -44,6 +44,7 @@ type scenario struct {
 	stays    bool // the group cannot be left
 	late     bool // only the deadline ends it
 	plain    bool // the user data is not packed: as one puts it in by hand
+	mute     bool // it is for a machine that hosts push to
 }
 
 // live lets one machine live and looks at what is left.
@@ -95,6 +96,9 @@ func (sc scenario) prepare(w *world) {
 	}
 	if sc.config != "" {
 		data = w.standIn(data, "deep/admin/config-", ".yaml", []byte(sc.config))
+	}
+	if sc.mute {
+		data = muted(w.t, data)
 	}
 	if !sc.plain {
 		data = packed(w.t, data)

@@ -140,6 +140,9 @@ func TestDeployHostsAddresses(t *testing.T) {
 	has(t, "deploy", r.out, "EVERYBODY ON THE INTERNET can connect to port 2222", "Hosts find it by the Elastic IP "+eip.PublicIp+" ("+eip.AllocationId+"); backup.example.com, which each run sets in the hosted zone "+public,
 		"\n  ["+eip.PublicIp+"]:2222 ssh-ed25519 ", "\n  [backup.example.com]:2222 ssh-ed25519 ", "/etc /home web@backup.example.com:\n")
 	has(t, "plan", do(0, "open", fmt.Sprintf("{elastic_ip: %s}", eip.AllocationId), "plan").out, "Elastic IP  ", "730 hours", "also while no instance runs", "EVERYBODY")
+	machine := l.instanceOf(t, "elsewhere")
+	l.aws("ec2", "associate-address", "--allocation-id", eip.AllocationId, "--instance-id", machine)
+	has(t, "an address that is another's", do(0, "open", fmt.Sprintf("{elastic_ip: %s}", eip.AllocationId), "plan").out, "Note: address.elastic_ip: the instance "+machine+" has "+eip.PublicIp, "aws ec2 disassociate-address --region "+motoRegion+" --public-ip "+eip.PublicIp)
 	has(t, "a private zone", do(0, "private", fmt.Sprintf("{route53: {zone: %s, name: b.internal.example.com}}", private), "plan").out, "Note: address.route53: the zone "+private+" (internal.example.com) is a private one")
 	for address, says := range map[string]string{
 		"{elastic_ip: eipalloc-0123456789abcdef0}":                         "address.elastic_ip: account " + motoAccount + " has no such address in " + motoRegion,

@@ -141,7 +141,7 @@ func (a *app) publishHostKey(ctx context.Context, s *survey, k *hostKey) error {
 	}
 	name := k.ref.Name + runner.PublicKeySuffix
 	text := keyText(k.key) + " mayfly-" + string(s.config.Name)
-	if err := s.aws.Parameters().PutPublic(ctx, name, text); err != nil {
+	if err := s.aws.Parameters().PutPlain(ctx, name, text); err != nil {
 		return err
 	}
 	if k.shown != "" {

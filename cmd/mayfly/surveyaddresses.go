@@ -44,7 +44,7 @@ func (s *survey) lookElasticIP(ctx context.Context, id string) error {
 	}
 	s.elastic[id] = found.IP.String()
 	if found.Instance != "" && !slices.ContainsFunc(s.group.Instances, func(i cloud.GroupInstance) bool { return i.ID == found.Instance }) {
-		s.notes = append(s.notes, fmt.Sprintf("address.elastic_ip: %s is the instance %s's now, and each run takes it over while its window is open", found.IP, found.Instance))
+		s.notes = append(s.notes, fmt.Sprintf("address.elastic_ip: the instance %s has %s, and it is not taken away from it: no host finds a run before that is ended, or aws ec2 disassociate-address --region %s --public-ip %[2]s", found.Instance, s.elastic[id], s.region))
 	}
 	return nil
 }

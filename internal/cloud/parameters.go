@@ -67,21 +67,6 @@ func (p Parameters) Put(ctx context.Context, name, value string, overwrite bool)
 	return withoutSecret(explainSetup(err, "ssm:PutParameter", name), value)
 }
 
-// PutPublic keeps what is no secret under name, as an ordinary String; what was
-// there gives way.
-func (p Parameters) PutPublic(ctx context.Context, name, value string) error {
-	client, err := p.client(name)
-	if err != nil {
-		return fmt.Errorf("ssm:PutParameter %s: %w", name, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
-	defer cancel()
-	_, err = client.PutParameter(ctx, &ssm.PutParameterInput{
-		Name: &name, Value: &value, Type: types.ParameterTypeString, Overwrite: aws.Bool(true),
-	})
-	return explainSetup(err, "ssm:PutParameter", name)
-}
-
 // withoutSecret takes from an error what AWS said, where that may hold the
 // secret or part of it: then only the code is left. The SDK's error is cut off,
 // so that nobody can print it.

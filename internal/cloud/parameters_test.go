@@ -51,21 +51,6 @@ func TestPutParameter(t *testing.T) {
 	}
 }
 
-// What is public is an ordinary parameter, and gives way to what is newer.
-func TestPutPublic(t *testing.T) {
-	t.Parallel()
-	s, c := newStub(t)
-	s.on("PutParameter", reply{body: `{"Version": 2}`})
-	if err := c.Parameters().PutPublic(t.Context(), "/t/host-key.pub", "ssh-ed25519 AAAA"); err != nil {
-		t.Error(err)
-	}
-	if in := s.last("PutParameter").json; in["Type"] != "String" || in["Overwrite"] != true || in["Value"] != "ssh-ed25519 AAAA" || in["Name"] != "/t/host-key.pub" {
-		t.Errorf("asked for %v", in)
-	}
-	s.on("PutParameter", fails("AccessDeniedException", "User is not authorized to perform: ssm:PutParameter"))
-	saysAll(t, c.Parameters().PutPublic(t.Context(), "/t/host-key.pub", "ssh-ed25519 AAAA"), "ssm:PutParameter /t/host-key.pub: ", "grant ssm:PutParameter")
-}
-
 // TestPutParameterKeepsTheSecret has AWS repeat the secret in its answer, in
 // every form that its errors come in.
 func TestPutParameterKeepsTheSecret(t *testing.T) {

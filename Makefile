@@ -42,7 +42,7 @@ e2e: build
 	sh e2e/install.sh
 	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 25m ./e2e
 
-# What receives from hosts has no command yet: its suite is not part of e2e.
+# What receives from hosts needs root and jails: its suite is not part of e2e.
 e2e-receive: build
 	sh e2e/install.sh
 	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags 'e2e receive' -count 1 -timeout 15m -run TestReceive ./e2e

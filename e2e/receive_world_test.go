@@ -1,4 +1,4 @@
-//go:build e2e && receive
+//go:build e2e
 
 package e2e
 
@@ -264,7 +264,7 @@ func fingerprint(t *testing.T, dir string) string {
 find . -mindepth 1 -printf '%P|%y %m %U:%G %l|' \( -type d -printf '\n' -o -printf '%T@ %s\n' \) | sort
 find . -type d -printf '%P %T@\n' | sort
 find . -samefile ./hard1 2>/dev/null | sort || true
-getfacl -R -n -p . ; find . -type f -o -type d | sort | tr '\n' '\0' | xargs -0 getfattr -h -d -m '^user' -e hex 2>/dev/null || true
+find . -print0 | sort -z | xargs -0 getfacl -n -p --physical ; find . -type f -o -type d | sort | tr '\n' '\0' | xargs -0 getfattr -h -d -m '^user' -e hex 2>/dev/null || true
 find . -type f -print0 | sort -z | xargs -0 sha256sum`)
 	cmd.Dir = dir
 	var out, errs bytes.Buffer

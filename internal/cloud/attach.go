@@ -76,6 +76,8 @@ func (a *attaching) now(v Volume) string {
 
 // request asks EC2 once. It fails with what waiting does not cure.
 func (a *attaching) request(ctx context.Context) error {
+	a.names.Lock()
+	defer a.names.Unlock()
 	name, err := a.freeName(ctx)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 type EC2 struct {
 	client *ec2.Client
 	pause  time.Duration // between two looks at something that goes on
+	names  *sync.Mutex   // held from looking for a free device name to its use
 }
 
 const volumePause = 2 * time.Second
@@ -29,7 +31,7 @@ func (c *Cloud) EC2() (EC2, error) {
 	return EC2{ec2.NewFromConfig(c.cfg, func(o *ec2.Options) {
 		o.Region = region
 		o.BaseEndpoint = endpoint
-	}), min(volumePause, c.o.MaxBackoff)}, nil
+	}), min(volumePause, c.o.MaxBackoff), new(sync.Mutex)}, nil
 }
 
 // An InstanceType is what EC2 says of one.

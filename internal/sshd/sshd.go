@@ -224,6 +224,7 @@ func (s *Server) Shutdown(ctx context.Context, why string) error {
 	}
 	all.Wait()
 	close(errs)
+	s.farewell(ctx)
 	s.mu.Lock()
 	for c := range s.conns {
 		c.close()
@@ -235,4 +236,19 @@ func (s *Server) Shutdown(ctx context.Context, why string) error {
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// farewell gives clients a moment to hear how their command has ended, and to
+// leave by themselves: one whose 'done' closes the window would else see a
+// broken connection.
+func (s *Server) farewell(ctx context.Context) {
+	const moment, look = 3 * time.Second, 20 * time.Millisecond
+	for end := time.Now().Add(moment); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(look) {
+		s.mu.Lock()
+		left := len(s.conns)
+		s.mu.Unlock()
+		if left == 0 {
+			return
+		}
+	}
 }

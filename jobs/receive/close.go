@@ -154,7 +154,11 @@ func (e *ending) say() {
 	if s := h.summary(); s != "" {
 		parts = append(parts, s)
 	}
-	if e.taken.ID != "" {
+	what, _ := h.outcome()
+	if e.taken.ID != "" && what == inParts {
+		parts = append(parts, "partial snapshot "+e.taken.ID)
+	}
+	if e.taken.ID != "" && what == allThere {
 		parts = append(parts, "snapshot "+e.taken.ID)
 	} else if s := newestGood(h.snapshots); s.ID != "" {
 		parts = append(parts, fmt.Sprintf("last good snapshot %s, %s old", s.ID, runner.FormatDuration(time.Since(s.Began))))

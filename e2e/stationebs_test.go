@@ -1,0 +1,256 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// An ebs is what moto lacks behind its volumes: a file each, behind a loop
+// device while it is attached, found by a link that is named after the volume,
+// and copied when a snapshot is taken.
+type ebs struct {
+	t     *testing.T
+	moto  *moto
+	dir   string // links/, images/, snapshots/
+	wrong func(format string, a ...any)
+
+	mu      sync.Mutex
+	asked   map[*http.Request]url.Values
+	devices map[string]string // volume -> device
+	// fault may answer a request itself, by its action and what it is about.
+	fault func(action string, form url.Values) (answer bool)
+}
+
+func newEBS(t *testing.T, m *moto, dir string) *ebs {
+	t.Helper()
+	e := &ebs{t: t, moto: m, dir: dir, wrong: t.Errorf, asked: map[*http.Request]url.Values{}, devices: map[string]string{}}
+	for _, d := range []string{"links", "images", "snapshots"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.mu.Lock()
+	m.seen = e.seen
+	m.mu.Unlock()
+	t.Cleanup(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for id := range e.devices {
+			e.detach(id)
+		}
+	})
+	return e
+}
+
+func (e *ebs) links() string                 { return filepath.Join(e.dir, "links") }
+func (e *ebs) image(volume string) string    { return filepath.Join(e.dir, "images", volume) }
+func (e *ebs) copyOf(snapshot string) string { return filepath.Join(e.dir, "snapshots", snapshot) }
+
+// device is a volume's, "" when it has none.
+func (e *ebs) device(volume string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.devices[volume]
+}
+
+// seen follows what moto is asked.
+func (e *ebs) seen(r *http.Request, answered bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !answered {
+		if !strings.Contains(r.Header.Get("Authorization"), "/ec2/") {
+			return true
+		}
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return true
+		}
+		r.Body = io.NopCloser(bytes.NewReader(b))
+		form, err := url.ParseQuery(string(b))
+		if err != nil {
+			return true
+		}
+		e.asked[r] = form
+		if e.fault != nil && e.fault(form.Get("Action"), form) {
+			return false
+		}
+		return true
+	}
+	form := e.asked[r]
+	delete(e.asked, r)
+	switch id := form.Get("VolumeId"); form.Get("Action") {
+	case "AttachVolume":
+		if e.state(id).attached != "" {
+			e.attach(id)
+		}
+	case "DetachVolume":
+		if e.state(id).attached == "" {
+			e.detach(id)
+		}
+	case "CreateSnapshot":
+		e.copy(id)
+	}
+	return true
+}
+
+// A volumeState is what moto says of a volume.
+type volumeState struct{ attached string }
+
+func (e *ebs) state(volume string) (s volumeState) {
+	var out struct {
+		Volumes []struct{ Attachments []struct{ InstanceId string } }
+	}
+	e.ask(&out, "ec2", "describe-volumes", "--volume-ids", volume)
+	for _, v := range out.Volumes {
+		for _, a := range v.Attachments {
+			s.attached = a.InstanceId
+		}
+	}
+	return s
+}
+
+// ask is the moto's answer, for goroutines that may not end the test.
+func (e *ebs) ask(v any, args ...string) {
+	c := exec.Command(e.moto.venv("aws"), append([]string{"--endpoint-url", e.moto.server, "--output", "json"}, args...)...)
+	for k, val := range e.moto.env(e.moto.server, e.moto.admin) {
+		c.Env = append(c.Env, k+"="+val)
+	}
+	out, err := c.Output()
+	if err == nil {
+		err = json.Unmarshal(out, v)
+	}
+	if err != nil {
+		e.wrong("aws %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+func (e *ebs) sh(script string, args ...string) (string, error) {
+	c := exec.Command("sh", append([]string{"-ec", script, "sh"}, args...)...)
+	c.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	out, err := c.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", script, err, out)
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// attach makes a device of a volume's image.
+func (e *ebs) attach(id string) {
+	if e.devices[id] != "" {
+		return
+	}
+	device, err := e.sh(`losetup --find --show --partscan "$1"; `, e.image(id))
+	if err == nil {
+		err = os.Symlink(device, filepath.Join(e.links(), id))
+	}
+	if err != nil {
+		e.wrong("attach %s: %v", id, err)
+		return
+	}
+	e.devices[id] = device
+}
+
+// detach takes the device away, which nobody may have mounted.
+func (e *ebs) detach(id string) {
+	device := e.devices[id]
+	if device == "" {
+		return
+	}
+	if out, err := e.sh(`findmnt -rno TARGET -S "$1" || :`, device); err != nil || out != "" {
+		e.wrong("%s is detached while it is mounted at %s, %v", id, out, err)
+		_, _ = e.sh(`for at in $(findmnt -rno TARGET -S "$1"); do umount -l "$at"; done`, device)
+	}
+	if _, err := e.sh(`losetup -d "$1"; rm "$2"`, device, filepath.Join(e.links(), id)); err != nil {
+		e.wrong("detach %s: %v", id, err)
+	}
+	delete(e.devices, id)
+}
+
+// copy keeps what is on a volume now for the newest of its snapshots.
+func (e *ebs) copy(id string) {
+	var out struct {
+		Snapshots []struct{ SnapshotId, StartTime string }
+	}
+	e.ask(&out, "ec2", "describe-snapshots", "--filters", "Name=volume-id,Values="+id)
+	for _, s := range out.Snapshots {
+		if _, err := os.Stat(e.copyOf(s.SnapshotId)); err == nil {
+			continue
+		}
+		if _, err := e.sh(`blockdev --flushbufs "$3" 2>/dev/null || :; cp --sparse=always "$1" "$2"`, e.image(id), e.copyOf(s.SnapshotId), e.devices[id]); err != nil {
+			e.wrong("snapshot %s: %v", s.SnapshotId, err)
+		}
+	}
+}
+
+// A takenSnapshot is one as moto has it.
+type takenSnapshot struct {
+	id   string
+	tags map[string]string
+}
+
+// snapshots are those of a volume, oldest first.
+func (e *ebs) snapshots(volume string) []takenSnapshot {
+	e.t.Helper()
+	var out struct {
+		Snapshots []struct {
+			SnapshotId, StartTime string
+			Tags                  []struct{ Key, Value string }
+		}
+	}
+	e.moto.answer(&out, "ec2", "describe-snapshots", "--filters", "Name=volume-id,Values="+volume)
+	slices.SortStableFunc(out.Snapshots, func(a, b struct {
+		SnapshotId, StartTime string
+		Tags                  []struct{ Key, Value string }
+	}) int {
+		return strings.Compare(a.StartTime, b.StartTime)
+	})
+	var list []takenSnapshot
+	for _, s := range out.Snapshots {
+		one := takenSnapshot{s.SnapshotId, map[string]string{}}
+		for _, tag := range s.Tags {
+			one.tags[tag.Key] = tag.Value
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// mounted runs f over what a snapshot or an image holds, read-only.
+func (e *ebs) mounted(image string, f func(dir string)) {
+	e.t.Helper()
+	dir := e.t.TempDir()
+	copied := filepath.Join(e.t.TempDir(), "copy")
+	if _, err := e.sh(`cp --sparse=always "$1" "$2"; e2fsck -fn "$2" >/dev/null; mount -o loop "$2" "$3"`, image, copied, dir); err != nil {
+		e.t.Fatal(err)
+	}
+	defer func() {
+		if _, err := e.sh(`umount "$1"`, dir); err != nil {
+			e.t.Error(err)
+		}
+	}()
+	f(dir)
+}
+
+// eventuallyTrue waits for something that another process does.
+func eventuallyTrue(t *testing.T, limit time.Duration, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !f(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %s: %s", limit, what)
+		}
+	}
+}

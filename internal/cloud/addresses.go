@@ -140,8 +140,9 @@ func taken(action string, a Address) error {
 }
 
 // DisassociateAddress takes an Elastic IP back from an instance. One that the
-// instance does not have, or that is gone, is fine. Within minutes the instance
-// gets another public address; until then it reaches nothing outside.
+// instance does not have, or that is gone, is fine. Until AWS gives the
+// instance another public address, which may take minutes, it reaches nothing
+// outside.
 func (e EC2) DisassociateAddress(ctx context.Context, allocation, instance string) error {
 	e = e.moving()
 	a, err := e.Address(ctx, allocation)

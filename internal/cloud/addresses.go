@@ -82,11 +82,15 @@ func (e EC2) AssociateAddress(ctx context.Context, allocation, instance string) 
 		case !a.Free():
 			return netip.Addr{}, taken(action, a)
 		default:
-			if last, err = e.associate(ctx, allocation, instance); err != nil {
+			again, err := e.associate(ctx, allocation, instance)
+			if err != nil {
 				return netip.Addr{}, err
 			}
-			if last == nil {
+			if again == nil {
 				return a.IP, nil
+			}
+			if last == nil || ctx.Err() == nil {
+				last = again // not that the time was up while asking
 			}
 		}
 		if err := wait(ctx, e.pause); err != nil {
@@ -101,8 +105,8 @@ func (e EC2) AssociateAddress(ctx context.Context, allocation, instance string) 
 	}
 }
 
-// associate asks once. last is what waiting may cure.
-func (e EC2) associate(ctx context.Context, allocation, instance string) (last, err error) {
+// associate asks once. again is why, where waiting may cure it.
+func (e EC2) associate(ctx context.Context, allocation, instance string) (again, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
 	_, err = e.client.AssociateAddress(ctx, &ec2.AssociateAddressInput{

@@ -311,7 +311,11 @@ func TestStationCannotLetGo(t *testing.T) {
 	if err := holder.Start(); err != nil {
 		t.Log(err) // the window may have closed: the last done ended it
 	}
-	defer func() { _ = holder.Process.Kill(); _ = holder.Wait() }()
+	defer func() {
+		_ = holder.Process.Kill()
+		_ = holder.Wait()
+		s.sh(`umount /mnt/busy || umount -l /mnt/busy`)
+	}()
 	if code := r.ends(); code != 3 {
 		t.Errorf("exit code %d", code)
 	}

@@ -218,12 +218,13 @@ type stationRun struct {
 	cmd      *exec.Cmd
 	out, err bytes.Buffer
 	over     chan struct{}
+	began    time.Time
 }
 
 // start starts a run, with more environment.
 func (s *station) start(more ...string) *stationRun {
 	s.t.Helper()
-	r := &stationRun{s: s, over: make(chan struct{})}
+	r := &stationRun{s: s, over: make(chan struct{}), began: time.Now()}
 	r.cmd = exec.Command(mayflyBinary(s.t), "run", "-c", s.config(), "-v")
 	env := s.m.env(s.m.proxy, s.role)
 	delete(env, "AWS_EC2_METADATA_DISABLED")
@@ -262,8 +263,11 @@ func (r *stationRun) open() *stationRun {
 		default:
 		}
 		b, err := os.ReadFile(filepath.Join(r.s.m.world.storeDir(), "servers", "address.json"))
-		var w struct{ State, Run string }
-		return err == nil && json.Unmarshal(b, &w) == nil && w.State == "open"
+		var w struct {
+			State  string
+			Opened time.Time
+		}
+		return err == nil && json.Unmarshal(b, &w) == nil && w.State == "open" && w.Opened.After(r.began) // a run that was killed leaves its own
 	})
 	return r
 }

@@ -148,10 +148,17 @@ func (w *workplace) remove(ctx context.Context, rec *runner.Recorder) {
 }
 
 // clear removes a tree, directories that their owner may not write to
-// included.
+// included, and nothing of what is mounted there.
 func clear(dir string) error {
 	if dir == "" {
 		return nil
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	if err := unmountBelow(real); err != nil {
+		return err
 	}
 	if os.RemoveAll(dir) == nil {
 		return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	dirsync "mayfly/jobs/sync"
 	"mayfly/runner"
@@ -52,6 +53,7 @@ func (v *verifier) tellTree(t *dirsync.Tree, res dirsync.Verified) {
 		{"damaged", res.Damaged, "remove it, or change the file's time, and the next run writes it again"},
 		{"missing: the last run has recorded it", res.Missing, "the next run writes it again, if the file is still there; the bucket's older versions may have it"},
 		{"not checked", res.Unread, ""},
+		{"not the version that the last run has recorded", res.Others, "a run that was cut off has written it, and the next one records it; or somebody else has: a run from the directory writes it again"},
 	} {
 		for _, p := range c.paths {
 			fmt.Fprintf(v.app.stdout, "%s: %s\n", c.what, runner.OneLine(p, 1000))
@@ -62,7 +64,18 @@ func (v *verifier) tellTree(t *dirsync.Tree, res dirsync.Verified) {
 	}
 	fmt.Fprintf(v.app.stdout, "%s: %s, %s checked", t.Path(), runner.FormatCount(res.Files, "files"), runner.FormatSize(res.Bytes))
 	if res.Whole() {
-		fmt.Fprint(v.app.stdout, ": each was read, and is as the store and the last run have it.\n")
+		fmt.Fprintf(v.app.stdout, ": each was read to its end")
+		switch {
+		case len(res.Others) > 0:
+			fmt.Fprintf(v.app.stdout, "; %d are other versions than the last run has recorded", len(res.Others))
+		case res.Summed == res.Files:
+			fmt.Fprint(v.app.stdout, ", and is what was kept, by its SHA-256")
+		case strings.HasPrefix(v.st.URL(""), "s3:"):
+			fmt.Fprint(v.app.stdout, ", by the checksum that the store has of it")
+		default:
+			fmt.Fprint(v.app.stdout, ", and is as long as it was; compare: checksum keeps what damage is found by")
+		}
+		fmt.Fprint(v.app.stdout, ".\n")
 		return
 	}
 	fmt.Fprintf(v.app.stdout, "; %d damaged, %d missing, %d not checked.\n", len(res.Damaged), len(res.Missing), len(res.Unread))

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -66,6 +67,7 @@ func (s Sender) Post(ctx context.Context, address string, header http.Header, bo
 			}
 		}
 		again, err := s.once(ctx, address, header, body)
+		err = hide(err, address)
 		if err == nil {
 			return nil
 		}
@@ -129,4 +131,33 @@ func quoted(b []byte) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%.200s)", s)
+}
+
+// hide takes what an address consists of out of an error: servers repeat the
+// path that they do not know, and so does Go where an answer makes no sense.
+// Host names and short words are no secret.
+func hide(err error, address string) error {
+	if err == nil {
+		return nil
+	}
+	const secret = 6 // letters that are worth hiding
+	text := err.Error()
+	u, perr := url.Parse(address)
+	if perr != nil {
+		return errors.New("the request failed")
+	}
+	pieces := strings.FieldsFunc(u.EscapedPath()+"/"+u.Path+"/"+u.RawQuery+"/"+u.User.String(), func(r rune) bool { return strings.ContainsRune("/?&=:@", r) })
+	for _, values := range u.Query() {
+		pieces = append(pieces, values...)
+	}
+	slices.SortFunc(pieces, func(a, b string) int { return len(b) - len(a) })
+	for _, p := range pieces {
+		if len(p) >= secret {
+			text = strings.ReplaceAll(text, p, "[hidden]")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
 }

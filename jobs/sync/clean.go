@@ -55,7 +55,7 @@ func (r *run) clean(ctx context.Context, up bool) error {
 		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(n, "files") + " not in the store and not deleted here, since the last run that wrote to the store was cut off", Fix: "sync to the store first"})
 		return nil
 	case n > limit:
-		return fmt.Errorf("%d of %d files are gone, more than max_delete: %s allows to delete at once: nothing was deleted: if that is right, set max_delete: %d for one run", n, all, r.config.MaxDelete, n)
+		return fmt.Errorf("%d of %d files are gone, more than max_delete: %s allows to delete at once: nothing was deleted: if that is right, set max_delete: \"%d\" for one run", n, all, r.config.MaxDelete, n)
 	}
 	if err := r.rec.Held(ctx); err != nil {
 		return err

@@ -66,7 +66,7 @@ func TestNotDeleted(t *testing.T) {
 		notes string
 	}{
 		"more than max_delete": {do: func(w *world) { w.remove("d1"); w.remove("d2") },
-			err: "20 of 100 files are gone, more than max_delete: 10% allows to delete at once: nothing was deleted: if that is right, set max_delete: 20"},
+			err: "20 of 100 files are gone, more than max_delete: 10% allows to delete at once: nothing was deleted: if that is right, set max_delete: \"20\""},
 		"more than a number": {do: func(w *world) { w.remove("d1"); w.config.MaxDelete = MaxDelete{n: 9, given: true} },
 			err: "10 of 100 files are gone, more than max_delete: 9"},
 		"an empty directory": {do: func(w *world) {

@@ -57,7 +57,7 @@ func (MaxDelete) Pattern() string { return `^([0-9]{1,9}|(100|[0-9]{1,2})%)$` }
 // UnmarshalText takes "100" and "10%".
 func (m *MaxDelete) UnmarshalText(b []byte) error {
 	if !maxDeleteForm.Match(b) {
-		return fmt.Errorf("neither a number nor a share: write it like 100 or 10%%")
+		return fmt.Errorf("neither a number nor a share: write it like \"100\" or 10%%")
 	}
 	text, share := strings.CutSuffix(string(b), "%")
 	n, err := strconv.Atoi(text)

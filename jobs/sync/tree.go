@@ -99,7 +99,7 @@ func (t *Tree) Files(ctx context.Context) iter.Seq2[File, error] {
 
 // each calls file for each, and missing with the path of each that the index
 // has and the store has not.
-func (t *Tree) each(ctx context.Context, file func(File), missing func(path string)) error {
+func (t *Tree) each(ctx context.Context, file func(File), missing, other func(path string)) error {
 	for p, err := range t.pairs(ctx) {
 		switch {
 		case err != nil:
@@ -108,6 +108,8 @@ func (t *Tree) each(ctx context.Context, file func(File), missing func(path stri
 			file(t.file(p))
 		case p.path != "" && p.object == nil:
 			missing(p.path)
+		case p.object != nil:
+			other(p.path) // the file itself comes next
 		}
 	}
 	return nil

@@ -21,6 +21,11 @@ type Verified struct {
 	Missing []string // paths that the last run has recorded, and that are not there
 	// Unread are paths that could not be read, and why.
 	Unread []string
+	// Others are paths whose object is not the version that the last run has
+	// recorded: a run that was cut off, or somebody else, has written it.
+	Others []string
+	// Summed is how many of Files were held against a SHA-256 of the file.
+	Summed int
 }
 
 // Whole reports whether nothing is wrong.
@@ -43,6 +48,9 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 				case err == nil:
 					v.Files++
 					v.Bytes += f.Size
+					if f.record != nil && f.record.SHA256 != "" {
+						v.Summed++
+					}
 				case errors.Is(err, store.ErrNotExist): // deleted meanwhile
 				case errors.Is(err, errOther), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "checksum did not match"):
 					v.Damaged = append(v.Damaged, what)
@@ -53,7 +61,8 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 			}
 		})
 	}
-	err := t.each(ctx, func(f File) { files <- f }, func(path string) { v.Missing = append(v.Missing, t.Prefix+"/"+path) })
+	err := t.each(ctx, func(f File) { files <- f }, func(path string) { v.Missing = append(v.Missing, t.Prefix+"/"+path) },
+		func(path string) { v.Others = append(v.Others, t.Prefix+"/"+path) })
 	close(files)
 	workers.Wait()
 	if ctx.Err() != nil {

@@ -32,20 +32,19 @@ check:
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go vet -tags e2e ./e2e
-	go vet -tags 'e2e receive' ./e2e
 	go vet -tags e2evm ./e2e/vm
 	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags e2e,receive ./e2e
+	go run $(STATICCHECK) -tags e2e ./e2e
 	go run $(STATICCHECK) -tags e2evm ./e2e/vm
 
 e2e: build
 	sh e2e/install.sh
 	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 25m ./e2e
 
-# What receives from hosts needs root and jails: its suite is not part of e2e.
+# Of e2e, what is about hosts that push.
 e2e-receive: build
 	sh e2e/install.sh
-	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags 'e2e receive' -count 1 -timeout 15m -run TestReceive ./e2e
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 15m -run 'TestReceive|TestStation|TestVolume' ./e2e
 
 e2e-vm: VM_TESTS = TestRun
 e2e-vm-all: VM_TESTS = .

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +48,48 @@ func (f *far) begin(r *stationRun, from string) (*exec.Cmd, <-chan said) {
 	})
 	time.Sleep(time.Second)
 	return c, ended
+}
+
+// rsyncs are the processes of rsync that mayfly has started, in jails.
+func (r *stationRun) rsyncs() []int {
+	r.s.t.Helper()
+	var list []int
+	all, err := os.ReadDir("/proc")
+	if err != nil {
+		r.s.t.Fatal(err)
+	}
+	for _, e := range all {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || commandOf(pid) != "rsync" {
+			continue
+		}
+		for up := pid; up > 1; up = parentOf(up) {
+			if up == r.cmd.Process.Pid {
+				list = append(list, pid)
+				break
+			}
+		}
+	}
+	if len(list) == 0 {
+		r.s.t.Error("mayfly has no rsync at work")
+	}
+	return list
+}
+
+func commandOf(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(b))
+}
+
+// parentOf is the fourth field of stat, the second behind the name.
+func parentOf(pid int) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	up, _ := strconv.Atoi(fields[1])
+	return up
 }
 
 // whole finds the newest snapshot to hold the source.
@@ -113,7 +157,9 @@ func TestStationCutOff(t *testing.T) {
 	<-ended
 	eventuallyTrue(t, 90*time.Second, "the server's rsync ends", func() bool { return strings.Count(r.err.String(), "a: rsync push ended") == 2 })
 	_, ended = a.begin(r, src)
-	s.sh(`for p in $(pgrep -x rsync); do tr '\0' ' ' <"/proc/$p/cmdline" | grep -q 'rsync --server' && kill -KILL "$p"; done; :`)
+	for _, pid := range r.rsyncs() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 	if got := <-ended; got.code == 0 {
 		t.Errorf("the client did not see that the server's rsync was killed: %s", got)
 	}
@@ -154,11 +200,12 @@ func TestStationPowerLoss(t *testing.T) {
 		if how == "power loss" {
 			s.sh(`cp --sparse=always "$1" "$1.lost"`, s.ebs.image(a.volume))
 		}
+		jailed := r.rsyncs()
 		_ = r.cmd.Process.Kill()
 		<-r.over
 		<-ended
 		eventuallyTrue(t, 20*time.Second, "the jail has died with mayfly", func() bool {
-			return s.sh(`pgrep -f '[r]sync --server' || :`) == ""
+			return !slices.ContainsFunc(jailed, func(pid int) bool { return commandOf(pid) == "rsync" })
 		})
 		// The instance ends: its volumes are let go, whatever the kernel had.
 		s.sh(`umount -l /mnt/a`)

@@ -29,11 +29,11 @@ func signalOf(status any) string {
 	return signalName(ws.Signal())
 }
 
-// linkedFrom reports whether a file may be another user's that the account has
-// only given a second name.
-func (a account) linkedFrom(fi fs.FileInfo) bool {
+// foreign reports whether a file is another user's, which the account may only
+// have renamed, or given a second name, and could not read itself.
+func (a account) foreign(fi fs.FileInfo) bool {
 	st, ok := fi.Sys().(*syscall.Stat_t)
-	return !a.own && (!ok || st.Nlink > 1 && st.Uid != uint32(a.uid))
+	return !a.own && (!ok || st.Uid != uint32(a.uid))
 }
 
 const openFlags = syscall.O_NONBLOCK // a FIFO must not hold us up

@@ -9,6 +9,6 @@ func (account) takeOn(*exec.Cmd) {}
 
 func signalOf(any) string { return "" }
 
-func (account) linkedFrom(fs.FileInfo) bool { return false }
+func (account) foreign(fs.FileInfo) bool { return false }
 
 const openFlags = 0

@@ -170,8 +170,8 @@ func (k *keeping) store(ctx context.Context, p string) error {
 		return err
 	case !fi.Mode().IsRegular():
 		return errors.New("it is no regular file any more")
-	case k.who.linkedFrom(fi):
-		return errors.New("it is another user's file, to which the command has only made a link")
+	case k.who.foreign(fi):
+		return errors.New("it is another user's file, which the command has only moved or linked here")
 	}
 	err = k.write(ctx, key, f, fi.Size())
 	if errors.Is(err, store.ErrAgain) {

@@ -41,9 +41,21 @@ func (a *app) check(c *runner.Config) error {
 			return usageError(fmt.Errorf("build job %s: %w", j.Name, err))
 		}
 	}
-	fmt.Fprintf(a.stdout, "%s is good: %s keeps everything in %s.\n", a.config, c.Name, c.Store.URL)
+	hosts := slices.ContainsFunc(c.Jobs, func(j runner.JobSpec) bool { return len(j.Config.Needs().Volumes) > 0 })
+	what := "everything"
+	if hosts {
+		what = "its reports"
+		if len(c.Jobs) > 1 {
+			what = "everything but hosts' data"
+		}
+	}
+	fmt.Fprintf(a.stdout, "%s is good: %s keeps %s in %s.\n", a.config, c.Name, what, c.Store.URL)
 	for _, j := range c.Jobs {
-		fmt.Fprintf(a.stdout, "  job %s: %s, written to %s/\n", j.Name, j.Kind, j.Prefix)
+		if n := len(j.Config.Needs().Volumes); n > 0 {
+			fmt.Fprintf(a.stdout, "  job %s: %s, %s, each to a volume of its own\n", j.Name, j.Kind, runner.FormatCount(n, "hosts"))
+		} else {
+			fmt.Fprintf(a.stdout, "  job %s: %s, written to %s/\n", j.Name, j.Kind, j.Prefix)
+		}
 		for _, ref := range j.Config.Needs().Secrets {
 			fmt.Fprintf(a.stdout, "    needs the secret %s\n", ref)
 		}
@@ -64,7 +76,15 @@ func (a *app) check(c *runner.Config) error {
 			fmt.Fprintf(a.stdout, "Next: mayfly run%s, for a run here\n", a.configFlag())
 			return nil
 		}
+		if hosts { // which come to an instance alone
+			fmt.Fprintf(a.stdout, "Next: mayfly plan%s\n", a.configFlag())
+			return nil
+		}
 		fmt.Fprintf(a.stdout, "Next: mayfly plan%s, for a run on an instance; mayfly run%[1]s, for one here\n", a.configFlag())
+		return nil
+	}
+	if hosts {
+		fmt.Fprintf(a.stdout, "Next: mayfly plan%s\n", a.configFlag())
 		return nil
 	}
 	fmt.Fprintf(a.stdout, "Next: mayfly run%s\n", a.configFlag())

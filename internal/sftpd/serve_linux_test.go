@@ -146,10 +146,11 @@ func TestStaysInside(t *testing.T) {
 		if err := write(c, name, "x", create); err == nil && !inside(dir, name) {
 			t.Errorf("%s was written", name)
 		}
-		for what, err := range map[string]error{"chmod": c.Chmod(name, 0o777), "truncate": c.Truncate(name, 0)} {
-			if err == nil && !inside(dir, name) {
-				t.Errorf("%s of %s", what, name)
-			}
+		if err := c.Chmod(name, 0o777); err == nil && !inside(dir, name) {
+			t.Errorf("chmod of %s", name)
+		}
+		if err := c.Truncate(name, 0); err == nil && !inside(dir, name) {
+			t.Errorf("truncate of %s", name)
 		}
 		_ = c.Link(name, "hard") // of a link itself: it is in the directory
 		if fi, err := os.Lstat(filepath.Join(dir, "hard")); err == nil && fi.Mode().IsRegular() && !inside(dir, name) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // defaultConfig is the config that every command reads when none is named.
@@ -40,14 +41,10 @@ func newInitGithubCmd(a *app) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringSliceVar(&s.owners, "owner", nil, "`USER` or organization to back up, or me: all that your token can read; may be repeated")
-	f.StringVar(&s.name, "name", "github-backup", "`NAME` of the deployment")
-	f.StringVar(&s.store, "store", "", "where to keep it: s3://BUCKET or file:///DIRECTORY (default a directory beside the config)")
-	f.StringVar(&s.region, "region", "", "AWS `REGION`, needed for s3:// and for e-mail")
-	f.StringVar(&s.email, "email", "", "`ADDRESS` that gets the report")
+	s.flags(f, "github-backup")
+	f.StringVar(&s.store, "store", "", storeUsage)
 	f.StringVar(&s.token, "token", "", "where the token is kept: env:NAME, file:/path, ssm:/name or secretsmanager:name; never the token itself (with --owner me by default env:GITHUB_TOKEN, or ssm:/NAME/github-token for an instance)")
-	f.StringVar(&s.start, "start", "", "when an instance does it, in `CRON`'s five fields, like \"0 17 * * FRI\"")
-	f.StringVar(&s.zone, "timezone", "", "the time zone of --start, an IANA `NAME` like Europe/Berlin (default UTC)")
-	f.StringVarP(&s.output, "output", "o", defaultConfig, "`FILE` to write")
+	s.scheduleFlags(f, "when an instance does it, in `CRON`'s five fields, like \"0 17 * * FRI\"")
 	return c
 }
 
@@ -73,12 +70,26 @@ func newInitSyncCmd(a *app) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&s.from, "from", "", "the `DIRECTORY` to keep")
-	f.StringVar(&s.name, "name", "files-backup", "`NAME` of the deployment")
-	f.StringVar(&s.store, "store", "", "where to keep it: s3://BUCKET or file:///DIRECTORY (default a directory beside the config)")
+	s.flags(f, "files-backup")
+	f.StringVar(&s.store, "store", "", storeUsage)
+	return c
+}
+
+const storeUsage = "where to keep it: s3://BUCKET or file:///DIRECTORY (default a directory beside the config)"
+
+// flags adds what every kind of config can be told; name is the deployment's
+// default.
+func (s *starter) flags(f *pflag.FlagSet, name string) {
+	f.StringVar(&s.name, "name", name, "`NAME` of the deployment")
 	f.StringVar(&s.region, "region", "", "AWS `REGION`, needed for s3:// and for e-mail")
 	f.StringVar(&s.email, "email", "", "`ADDRESS` that gets the report")
 	f.StringVarP(&s.output, "output", "o", defaultConfig, "`FILE` to write")
-	return c
+}
+
+// scheduleFlags adds those of a schedule.
+func (s *starter) scheduleFlags(f *pflag.FlagSet, startUsage string) {
+	f.StringVar(&s.start, "start", "", startUsage)
+	f.StringVar(&s.zone, "timezone", "", "the time zone of --start, an IANA `NAME` like Europe/Berlin (default UTC)")
 }
 
 // initGithub writes the config for repositories.

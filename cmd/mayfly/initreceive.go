@@ -69,13 +69,9 @@ every time; it may be repeated:
 	f.IntVar(&r.port, "port", 22, "the TCP `PORT` that they connect to")
 	f.StringVar(&r.window, "window", "2h", "how long they can push, a `TIME`")
 	f.StringVar(&r.keep, "keep", "30d", "how long snapshots are kept, a `TIME`")
-	f.StringVar(&s.name, "name", "hosts-backup", "`NAME` of the deployment")
+	s.flags(f, "hosts-backup")
 	f.StringVar(&s.store, "store", "", "where reports go: s3://BUCKET")
-	f.StringVar(&s.region, "region", "", "AWS `REGION`")
-	f.StringVar(&s.email, "email", "", "`ADDRESS` that gets the report")
-	f.StringVar(&s.start, "start", "", "when the window opens, in `CRON`'s five fields, like \"0 1 * * *\"")
-	f.StringVar(&s.zone, "timezone", "", "the time zone of --start, an IANA `NAME` like Europe/Berlin (default UTC)")
-	f.StringVarP(&s.output, "output", "o", defaultConfig, "`FILE` to write")
+	s.scheduleFlags(f, "when the window opens, in `CRON`'s five fields, like \"0 1 * * *\"")
 	return c
 }
 

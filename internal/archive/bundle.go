@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"mayfly/internal/gitref"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -71,7 +72,7 @@ func readBundleHead(r *bufio.Reader) (bundleHead, error) {
 		case name == "HEAD":
 			h.Head = oid
 		default:
-			if err := checkRefName(name); err != nil {
+			if err := gitref.CheckName(name); err != nil {
 				return h, err
 			}
 			h.Refs = append(h.Refs, plumbing.NewHashReference(plumbing.ReferenceName(name), oid))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"mayfly/internal/gitref"
 	"mayfly/internal/store"
 )
 
@@ -79,7 +80,7 @@ func FuzzRefs(f *testing.F) {
 			}
 			info.Digest = p.Digest
 			for _, ref := range p.Set {
-				if err := checkRefName(ref.Name().String()); err != nil {
+				if err := gitref.CheckName(ref.Name().String()); err != nil {
 					t.Fatal(err)
 				}
 			}

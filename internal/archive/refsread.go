@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mayfly/internal/gitref"
 	"unicode/utf8"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -290,5 +291,5 @@ func (r *namedRef) name() (plumbing.ReferenceName, error) {
 			return "", fmt.Errorf("ref %q has its bytes beside it and needs none", name)
 		}
 	}
-	return plumbing.ReferenceName(name), checkRefName(name)
+	return plumbing.ReferenceName(name), gitref.CheckName(name)
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"mayfly/internal/gitref"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -71,7 +71,7 @@ func (s Snapshot) resolve() (plumbing.Hash, bool) {
 func (s Snapshot) check() error {
 	if h := s.Head; h != nil {
 		if h.Type() == plumbing.SymbolicReference {
-			if err := checkRefName(h.Target().String()); err != nil {
+			if err := gitref.CheckName(h.Target().String()); err != nil {
 				return fmt.Errorf("target of HEAD: %w", err)
 			}
 		} else if h.Hash().IsZero() {
@@ -82,7 +82,7 @@ func (s Snapshot) check() error {
 	names := make(map[string]bool, len(s.Refs))
 	for _, r := range s.Refs {
 		name := r.Name().String()
-		if err := checkRefName(name); err != nil {
+		if err := gitref.CheckName(name); err != nil {
 			return err
 		}
 		if name <= last {
@@ -99,25 +99,6 @@ func (s Snapshot) check() error {
 				return fmt.Errorf("refs %q and %q cannot both be: git refuses to restore them", name[:i], name)
 			}
 		}
-	}
-	return nil
-}
-
-// checkRefName applies the rules of git-check-ref-format(1) to a full name. A
-// server that sends another name is broken, or wants to write a line of its
-// own into a bundle header.
-func checkRefName(name string) error {
-	bad := !strings.HasPrefix(name, "refs/") || strings.HasSuffix(name, ".") ||
-		strings.Contains(name, "..") || strings.Contains(name, "@{") ||
-		strings.ContainsAny(name, " ~^:?*[\\\x7f")
-	for i := range len(name) {
-		bad = bad || name[i] < ' '
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		bad = bad || part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock")
-	}
-	if bad {
-		return fmt.Errorf("ref %q is not a name that git allows", name)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mayfly/internal/gitref"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -85,7 +86,7 @@ func headLine(head *plumbing.Reference, refs []*plumbing.Reference) (string, err
 		}
 		return head.Hash().String(), nil
 	case plumbing.SymbolicReference:
-		if err := checkRefName(string(head.Target())); err != nil {
+		if err := gitref.CheckName(string(head.Target())); err != nil {
 			return "", fmt.Errorf("target of HEAD: %w", err)
 		}
 		return "ref: " + string(head.Target()), nil
@@ -139,7 +140,7 @@ func checkRefs(sorted []*plumbing.Reference) error {
 	last := ""
 	for _, r := range sorted {
 		name := string(r.Name())
-		if err := checkRefName(name); err != nil {
+		if err := gitref.CheckName(name); err != nil {
 			return err
 		}
 		switch {
@@ -149,25 +150,6 @@ func checkRefs(sorted []*plumbing.Reference) error {
 			return fmt.Errorf("ref %q names no object", name)
 		}
 		last = name
-	}
-	return nil
-}
-
-// checkRefName applies the rules of git-check-ref-format(1) to a full name.
-// (plumbing.ReferenceName.Validate refuses names that git allows, such as
-// refs/heads/-x and refs/heads/@.)
-func checkRefName(name string) error {
-	bad := !strings.HasPrefix(name, "refs/") || strings.HasSuffix(name, ".") ||
-		strings.Contains(name, "..") || strings.Contains(name, "@{") ||
-		strings.ContainsAny(name, " ~^:?*[\\\x7f")
-	for i := range len(name) {
-		bad = bad || name[i] < ' '
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		bad = bad || part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock")
-	}
-	if bad {
-		return fmt.Errorf("ref %q is not a name that git allows", name)
 	}
 	return nil
 }

@@ -1,0 +1,176 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mayfly/internal/gocryptfs"
+)
+
+func newCryptKey(t *testing.T) gocryptfs.Key {
+	t.Helper()
+	dir := t.TempDir()
+	k := gocryptfs.Key{Config: filepath.Join(dir, "gocryptfs.conf"), PasswordFile: filepath.Join(dir, "password")}
+	if err := gocryptfs.Make(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// What a reverse view shows has neither names nor contents, and neither key; and
+// comes back through a forward one, from a part of it and its companions alone.
+func TestGocryptfsThereAndBack(t *testing.T) {
+	t.Parallel()
+	k, plain := newCryptKey(t), t.TempDir()
+	long := strings.Repeat("n", 240)
+	files := map[string]string{"var/lib/" + long + "/x": "hello\n", "var/lib/" + long + "/cache/y": "no\n", "etc/passwd": "root\n"}
+	for name, text := range files {
+		name = filepath.Join(plain, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	then := time.Unix(1234567890, 0)
+	if err := os.Chtimes(filepath.Join(plain, "var/lib/"+long+"/x"), then, then); err != nil {
+		t.Fatal(err)
+	}
+	v, err := gocryptfs.Reverse(t.Context(), k, plain, filepath.Join(t.TempDir(), "work"), []string{"/var/lib/*/cache"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	enc, err := v.Encrypt("var/lib/" + long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cipher := t.TempDir()
+	args := append([]string{"-aR"}, gocryptfs.Companions(enc)...)
+	c := exec.Command("rsync", append(args, enc, cipher+"/")...)
+	c.Dir = v.Dir
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("rsync: %v: %s", err, out)
+	}
+	all, _ := exec.Command("sh", "-c", "find "+cipher+"; find "+v.Dir+"; cat $(find "+cipher+" -type f)").CombinedOutput()
+	for _, secret := range []string{"hello", "var", "lib\n", "nnnn", "passwd", "gocryptfs.conf", "gocryptfs.reverse.conf", "EncryptedKey"} {
+		if strings.Contains(strings.ReplaceAll(string(all), cipher, ""), secret) && !strings.Contains(v.Dir, secret) {
+			t.Errorf("the view shows %q:\n%s", secret, all)
+		}
+	}
+	if err := v.Close(); err != nil {
+		t.Error(err)
+	}
+	if mounted(t, v.Dir) {
+		t.Error("the view is mounted after Close")
+	}
+	f, err := gocryptfs.Forward(t.Context(), k, cipher, filepath.Join(t.TempDir(), "work"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	b, err := os.ReadFile(filepath.Join(f.Dir, "var/lib", long, "x"))
+	if err != nil || string(b) != "hello\n" {
+		t.Errorf("back came %q, %v", b, err)
+	}
+	if st, err := os.Stat(filepath.Join(f.Dir, "var/lib", long, "x")); err != nil || !st.ModTime().Equal(then) || st.Mode() != 0o640 {
+		t.Errorf("back came %v, %v", st, err)
+	}
+	if _, err := os.Stat(filepath.Join(f.Dir, "var/lib", long, "cache/y")); err == nil {
+		t.Error("what was excluded came")
+	}
+}
+
+func mounted(t *testing.T, dir string) bool {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(b), " "+dir+" ")
+}
+
+// TestGocryptfsHolder is the process that another test kills.
+func TestGocryptfsHolder(t *testing.T) {
+	work := os.Getenv("MAYFLY_TEST_HOLDER")
+	if work == "" {
+		t.Skip("it is part of TestGocryptfsEnds")
+	}
+	v, err := gocryptfs.Reverse(t.Context(), gocryptfs.Key{Config: os.Getenv("KEY"), PasswordFile: os.Getenv("PASSWORD")}, "/etc", work, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout.WriteString("mounted\n")
+	time.Sleep(time.Minute)
+	_ = v.Close()
+}
+
+// However what has mounted it ends, the view is gone: killed, with a file of the
+// view held open, and with gocryptfs killed.
+func TestGocryptfsEnds(t *testing.T) {
+	t.Parallel()
+	k := newCryptKey(t)
+	work := filepath.Join(t.TempDir(), "work")
+	view := filepath.Join(work, "view")
+	c := exec.Command(os.Args[0], "-test.run", "^TestGocryptfsHolder$")
+	c.Env = append(os.Environ(), "MAYFLY_TEST_HOLDER="+work, "KEY="+k.Config, "PASSWORD="+k.PasswordFile)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "mounted\n" {
+		t.Fatalf("the holder said %q", line)
+	}
+	if !mounted(t, view) {
+		t.Fatal("it is not mounted")
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	for end := time.Now().Add(15 * time.Second); mounted(t, view); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("killed, it has left its view mounted")
+		}
+	}
+
+	v, err := gocryptfs.Reverse(t.Context(), k, "/etc", work, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	f, err := os.Open(v.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := v.Close(); err != nil || mounted(t, view) {
+		t.Errorf("held open, it could not be closed: %v", err)
+	}
+
+	wrong := k
+	wrong.PasswordFile = filepath.Join(t.TempDir(), "wrong")
+	if err := os.WriteFile(wrong.PasswordFile, []byte("wrong\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gocryptfs.Reverse(t.Context(), wrong, "/etc", work, nil); err == nil || !strings.Contains(err.Error(), "Password incorrect") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	if err := gocryptfs.Make(t.Context(), k); err == nil {
+		t.Error("a key was replaced")
+	}
+	if mounted(t, view) {
+		t.Error("something is mounted")
+	}
+}

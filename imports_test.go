@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"iam":                      {},
 	"userdata":                 {},
 	"stack/deploy":             {"stack", "internal/cloud"},
+	"push":                     {"runner", "internal/strictyaml", "internal/gocryptfs"},
 	"stack":                    {"iam"},
 	"internal/":                {},
 	"internal/archive":         {"internal/store", "internal/packfile", "internal/gitref"},

@@ -22,10 +22,10 @@ func newInitCmd(a *app) *cobra.Command {
 		Example: "  mayfly init github --owner octocat\n  mayfly init sync --from /srv/documents",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("say what the config is for: mayfly init github --owner you, mayfly init sync --from DIRECTORY, or mayfly init receive --host NAME")
+			return errors.New("say what the config is for: mayfly init github --owner you, mayfly init sync --from DIRECTORY, mayfly init receive --host NAME, or on a server that pushes mayfly init push")
 		},
 	}
-	c.AddCommand(newInitGithubCmd(a), newInitSyncCmd(a), newInitReceiveCmd(a))
+	c.AddCommand(newInitGithubCmd(a), newInitSyncCmd(a), newInitReceiveCmd(a), newInitPushCmd(a))
 	return c
 }
 

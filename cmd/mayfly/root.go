@@ -132,7 +132,7 @@ cloud instance that reports and then ends itself.`,
 		c.GroupID = "data"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newVolumeCmd(a)} {
+	for _, c := range []*cobra.Command{newPushCmd(a), newVolumeCmd(a)} {
 		c.GroupID = "hosts"
 		root.AddCommand(c)
 	}

@@ -1,7 +1,6 @@
 package gocryptfs
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,10 +29,9 @@ const (
 type View struct {
 	Dir string // where it is mounted
 
-	work    string // holds Dir and the control socket
+	work    string // holds Dir, the control socket, and what gocryptfs says
 	process *os.Process
 	over    chan struct{} // closed when gocryptfs has ended
-	said    func() string
 	once    sync.Once
 	closed  error
 }
@@ -81,12 +79,29 @@ func mount(ctx context.Context, k Key, dir, work string, args []string) (*View, 
 
 func (v *View) socket() string { return filepath.Join(v.work, "control") }
 
+func (v *View) log() string { return filepath.Join(v.work, "log") }
+
+// said is what gocryptfs has printed.
+func (v *View) said() string {
+	b, err := os.ReadFile(v.log())
+	if err != nil {
+		return err.Error()
+	}
+	return oneLine(b)
+}
+
 // start starts gocryptfs, from a thread that stays until it has ended: Linux
 // tells a child of its parent's death when the thread that made it is gone.
 func (v *View) start(args []string) error {
 	c := exec.Command("gocryptfs", args...)
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
+	// To a file: a pipe ends with this process, and gocryptfs, which says why it
+	// could not unmount at once, would end with it before it has tried again.
+	out, err := os.OpenFile(v.log(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	c.Stdout, c.Stderr = out, out
 	c.SysProcAttr = withParent()
 	started := make(chan error, 1)
 	go func() {
@@ -99,9 +114,7 @@ func (v *View) start(args []string) error {
 			_ = c.Wait()
 		}
 	}()
-	err := <-started
-	v.said = func() string { <-v.over; return oneLine(out.Bytes()) }
-	return err
+	return <-started
 }
 
 // wait returns once the view is mounted and answers.
@@ -184,7 +197,7 @@ func Sweep(work string) error {
 			return fmt.Errorf("unmount %s: %w: see who holds it with fuser -vm %[1]s", dir, err)
 		}
 	}
-	for _, name := range []string{dir, filepath.Join(work, "control")} {
+	for _, name := range []string{dir, filepath.Join(work, "control"), filepath.Join(work, "log")} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("clean up after gocryptfs: %w", err)
 		}

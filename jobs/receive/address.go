@@ -21,8 +21,10 @@ import (
 	"mayfly/runner"
 )
 
-// addressFile is where hosts with credentials for the store read how the
-// instance is reached, below the job's prefix.
+// AddressFile is where hosts with credentials for the store read how the
+// instance is reached, a Whereabouts, below the job's prefix.
+const AddressFile = addressFile
+
 const addressFile = "address.json"
 
 const (

@@ -1,0 +1,163 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"mayfly/internal/gocryptfs"
+)
+
+// A cutter passes connections on, and cuts each after so many bytes as next
+// says; a negative number is never.
+func cutter(t *testing.T, port string, next func() int64) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	t.Cleanup(func() { l.Close(); all.Wait() })
+	all.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", "127.0.0.1:"+port)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			n := next()
+			all.Go(func() {
+				_, _ = io.Copy(in, out)
+				in.Close()
+				out.Close()
+			})
+			all.Go(func() {
+				if n < 0 {
+					_, _ = io.Copy(out, in)
+				} else {
+					_, _ = io.CopyN(out, in, n)
+					_ = in.(*net.TCPConn).SetLinger(0)
+				}
+				in.Close()
+				out.Close()
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+// The link is cut at random moments, again and again: one push brings all of it
+// in the end, plain and encrypted.
+func TestPushCutOff(t *testing.T) {
+	t.Parallel()
+	cuts := 10
+	if os.Getenv("MAYFLY_E2E_ALL") != "" {
+		cuts = 100
+	}
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	key := newCryptKey(t)
+	for i, crypt := range []string{"", fmt.Sprintf("\nencrypt: {gocryptfs: {config: %s, password_file: %s}}", key.Config, key.PasswordFile)} {
+		left := cuts / 2
+		seed := uint64(time.Now().UnixNano())
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		port := cutter(t, h.port, func() int64 {
+			if left--; left < 0 {
+				return -1
+			}
+			return random.Int64N(3_500_000)
+		})
+		h.config(fmt.Sprintf("port: %s\nwait: 5m%s", strings.TrimPrefix(port, "127.0.0.1:"), crypt))
+		if s := h.push("--json"); s.code != 0 || !strings.Contains(s.out, `"verdict":"complete"`) {
+			t.Fatalf("after cuts: %s", s)
+		}
+		h.clean()
+		if left > cuts/2-2 {
+			t.Error("nothing was cut")
+		}
+		if i == 0 {
+			same(t, h.source, filepath.Join(h.dir, h.source))
+			continue
+		}
+		v, err := gocryptfs.Forward(t.Context(), key, h.dir, filepath.Join(t.TempDir(), "work"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"big", "sparse", "plain/7"} {
+			a, err := os.ReadFile(filepath.Join(h.source, name))
+			b, err2 := os.ReadFile(filepath.Join(v.Dir, h.source, name))
+			if err != nil || err2 != nil || string(a) != string(b) {
+				t.Errorf("%s: %v, %v", name, err, err2)
+			}
+		}
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// SIGTERM ends a push in good order, with exit code 4; SIGKILL leaves no mount;
+// two at once do not run; and the next one brings all.
+func TestPushStopped(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	key := newCryptKey(t)
+	crypt := fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\n", key.Config, key.PasswordFile)
+	h.config(crypt + "bwlimit: 500K")
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
+		before := r.log.bytes("a")
+		c := h.command()
+		var out strings.Builder
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(30 * time.Second); r.log.bytes("a") < before+100_000; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("nothing is sent: %s", &out)
+			}
+		}
+		if s := h.push(); s.code != 2 || !strings.Contains(s.out, "is running already on this machine") {
+			t.Errorf("two at once: %s", s)
+		}
+		began := time.Now()
+		if err := c.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait()
+		if code := c.ProcessState.ExitCode(); signal != syscall.SIGKILL && (code != 4 || !strings.Contains(out.String(), "The next push goes on")) {
+			t.Errorf("%s: exit code %d: %s", signal, code, &out)
+		}
+		if took := time.Since(began); took > 12*time.Second {
+			t.Errorf("%s: it took %s", signal, took)
+		}
+		if signal == syscall.SIGKILL {
+			for end := time.Now().Add(15 * time.Second); mounted(t, filepath.Join(h.home, "work", "hosts-a", "crypt", "view")); time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("killed, it has left its view mounted")
+				}
+			}
+			continue
+		}
+		h.clean()
+	}
+	h.config(crypt)
+	h.push().ok(t)
+	h.clean()
+}

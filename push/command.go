@@ -1,0 +1,188 @@
+package push
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"mayfly/internal/gocryptfs"
+)
+
+// A Place is where the receiver is at the moment.
+type Place struct {
+	Host string
+	Port int
+}
+
+// partialDir takes what was cut off: the file itself is replaced only when all
+// of it is there.
+const partialDir = ".rsync-partial"
+
+// sshArgs is ssh with options that trust the receiver's key and no other,
+// whatever its address, offer one key of this host's, ask nobody, read no other
+// config and write to no file. known is the file with the receiver's key.
+// https://man.openbsd.org/ssh_config.5
+func (c *Config) sshArgs(port int, known string) []string {
+	option := func(name, value string) []string { return []string{"-o", name + "=" + value} }
+	args := []string{"ssh", "-F", "/dev/null", "-p", strconv.Itoa(port), "-i", percent(string(c.Key))}
+	for _, o := range [][2]string{
+		{"IdentitiesOnly", "yes"}, {"IdentityAgent", "none"}, {"HostKeyAlias", string(c.Deployment)},
+		{"UserKnownHostsFile", `"` + percent(known) + `"`}, {"GlobalKnownHostsFile", "/dev/null"},
+		{"StrictHostKeyChecking", "yes"}, {"UpdateHostKeys", "no"}, {"CheckHostIP", "no"}, {"BatchMode", "yes"},
+		{"ConnectTimeout", "20"}, {"ServerAliveInterval", "15"}, {"ServerAliveCountMax", "8"},
+	} {
+		args = append(args, option(o[0], o[1])...)
+	}
+	return args
+}
+
+// percent keeps ssh from expanding tokens in a path.
+func percent(path string) string { return strings.ReplaceAll(path, "%", "%%") }
+
+// known is the file with the receiver's key.
+func (c *Config) known() string { return string(c.Deployment) + " " + c.HostKey.text() + "\n" }
+
+// target is the receiver as ssh takes it.
+func (c *Config) target(p Place) string { return string(c.Host) + "@" + p.Host }
+
+// doneArgs is the command that says that this host has all it wanted to send.
+func (c *Config) doneArgs(p Place, known string) []string {
+	return append(c.sshArgs(p.Port, known), c.target(p), "done")
+}
+
+// A transfer is one source on its way: rsync is run in dir, with names.
+type transfer struct {
+	source  Source
+	dir     string   // "": anywhere
+	names   []string // what is sent
+	to      string   // below the host's directory
+	exclude []string
+	hidden  bool // encrypted: attributes are not seen
+}
+
+// plain is the transfer of a source as it is. Its path is kept whole, with the
+// directories above it (-R), unless to says otherwise.
+func plain(s Source) transfer {
+	t := transfer{source: s}
+	if s.To != "" {
+		t.names, t.to, t.exclude = []string{strings.TrimSuffix(string(s.Path), "/") + "/"}, s.To+"/", s.Exclude
+		return t
+	}
+	t.names = []string{string(s.Path)}
+	for _, e := range s.Exclude {
+		t.exclude = append(t.exclude, below(string(s.Path), e)...)
+	}
+	return t
+}
+
+// encrypted is the transfer of a source through a view of the whole machine;
+// name is the source's in it. What was excluded the view does not have.
+func encrypted(s Source, view, name string) transfer {
+	return transfer{source: s, dir: view, names: append(gocryptfs.Companions(name), name), hidden: true}
+}
+
+// below makes of a pattern in a source ones from the root of the transfer,
+// which with -R is the machine's. A pattern that could match the directories
+// above the source would leave all of it out.
+func below(source, pattern string) []string {
+	source = strings.TrimSuffix(special.ReplaceAllString(source, "[$0]"), "/")
+	if strings.HasPrefix(pattern, "/") {
+		return []string{source + pattern}
+	}
+	return []string{source + "/" + pattern, source + "/**/" + pattern}
+}
+
+var special = regexp.MustCompile(`[*?\[\\]`)
+
+// ignore makes of the patterns of a source ones of gitignore's, from the root of
+// the view.
+func ignore(s Source) []string {
+	var list []string
+	source := strings.TrimSuffix(gitSpecial.ReplaceAllString(string(s.Path), `\$0`), "/")
+	for _, e := range s.Exclude {
+		if strings.HasPrefix(e, "/") {
+			list = append(list, source+e)
+		} else {
+			list = append(list, source+"/**/"+e)
+		}
+	}
+	return list
+}
+
+var gitSpecial = regexp.MustCompile(`[*?\[\\]`)
+
+// rsyncArgs is the rsync that sends a transfer.
+func (c *Config) rsyncArgs(r *Rsync, t transfer, p Place, known string, dryRun bool) []string {
+	args := []string{"rsync", "-a"}
+	if !t.hidden {
+		args = append(args, "-H")
+		if r.ACLs {
+			args = append(args, "-A")
+		}
+		if r.Xattrs { // security.* is the kernel's of the machine that has it
+			args = append(args, "-X", "--filter=-x security.*")
+		}
+	}
+	if t.to == "" {
+		args = append(args, "-R")
+	}
+	if t.source.OneFileSystem {
+		args = append(args, "-x")
+	}
+	if c.Compress {
+		args = append(args, "-z")
+	}
+	args = append(args, "--numeric-ids", "--no-devices", "--stats")
+	switch {
+	case c.AppendOnly:
+		args = append(args, "--ignore-existing")
+	default:
+		args = append(args, "--partial-dir="+partialDir)
+	}
+	if c.deletes() {
+		args = append(args, "--delete", "--force", "--max-delete="+strconv.Itoa(c.maxDelete()))
+	}
+	if c.BWLimit != "" {
+		args = append(args, "--bwlimit="+string(c.BWLimit))
+	}
+	if r.Progress {
+		args = append(args, "--info=progress2")
+	}
+	if dryRun {
+		args = append(args, "--dry-run", "--itemize-changes")
+	}
+	for _, e := range t.exclude {
+		args = append(args, "--exclude="+e)
+	}
+	args = append(args, "-e", shell(c.sshArgs(p.Port, known)), "--")
+	for _, n := range t.names {
+		if t.dir != "" { // relative names, which may begin with anything
+			n = "./" + n
+		}
+		args = append(args, n)
+	}
+	host := p.Host
+	if ip := net.ParseIP(host); ip != nil && strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return append(args, fmt.Sprintf("%s@%s:%s", c.Host, host, t.to))
+}
+
+// shell joins words for rsync's -e, which splits at blanks and knows quotes, and
+// no escapes (do_cmd in rsync's main.c).
+func shell(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		switch {
+		case !strings.ContainsAny(w, ` '"`):
+		case !strings.Contains(w, `'`):
+			w = "'" + w + "'"
+		default:
+			w = `"` + w + `"`
+		}
+		quoted[i] = w
+	}
+	return strings.Join(quoted, " ")
+}

@@ -1,0 +1,121 @@
+package push
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What rsync 3.5, OpenSSH 9.2 and the receiver say, and what follows from it.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("push.yaml", []byte(good+"sources: [/etc]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const closed = "rsync: connection unexpectedly closed (0 bytes received so far) [sender]\nrsync error: error in rsync protocol data stream (code 12) at io.c(285) [sender=3.5.0]\n"
+	for _, x := range []struct {
+		code   int
+		stderr string
+		want   outcome
+		says   string
+	}{
+		{0, "", whole, ""},
+		{24, "file has vanished: \"/etc/x\"\n", whole, ""},
+		{23, "rsync: [sender] send_files failed to open \"/etc/x\": Permission denied (13)\n", partial, "some files"},
+		{25, "", partial, "more than 1000 files"},
+		{11, "rsync: [receiver] write failed on \"x\": No space left on device (28)\n", failed, "volume is full"},
+		{12, "rsync: [receiver] write failed on \"x\": No space left on device (28)\n" + closed, failed, "volume is full"},
+		{255, "No ED25519 host key is known for hosts and you have requested strict checking.\nHost key verification failed.\n", failed, "not that of hosts"},
+		{255, "web@127.0.0.1: Permission denied (publickey).\n", failed, "does not know the key"},
+		{255, "Load key \"/k\": error in libcrypto\r\nweb@127.0.0.1: Permission denied (publickey).\n", failed, "key"},
+		{255, "ssh: connect to host 127.0.0.1 port 1: Connection refused\r\n" + closed, later, "Connection refused"},
+		{255, "ssh: Could not resolve hostname nowhere.invalid: Name or service not known\r\n" + closed, later, "Could not resolve"},
+		{12, "mayfly: the window is over\n" + closed, later, "connection unexpectedly closed"},
+		{12, "mayfly: another session of web is running: wait for its end (one at a time)\n" + closed, later, "another session"},
+		{12, "mayfly: 2 SFTP sessions of web are running: wait for their end\n" + closed, later, "SFTP sessions"},
+		{12, "mayfly: the volume of web cannot be used in this run; the report says why\n" + closed, failed, "cannot be used"},
+		{12, "mayfly: the option --delete can delete or overwrite, and this host is append_only\n" + closed, failed, "append_only"},
+		{12, closed, later, "connection unexpectedly closed"},
+		{20, "rsync error: received SIGINT, SIGTERM, or SIGHUP (code 20) at rsync.c(716)\n", later, "SIGTERM"},
+		{30, "[sender] io timeout after 60 seconds -- exiting\n", later, "timeout"},
+		{1, "rsync: -Q: unknown option\nrsync error: syntax or usage error (code 1)\n", failed, "code 1: rsync: -Q"},
+	} {
+		got, why := c.judge(x.code, x.stderr)
+		if got != x.want || !strings.Contains(why, x.says) || (got != whole) != (why != "") {
+			t.Errorf("%d %q: %d %q", x.code, x.stderr, got, why)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text, err string
+		acls      bool
+	}{
+		{"rsync  version 3.2.7  protocol version 31\n    socketpairs, symlinks, no xattrs, ACLs, iconv\n", "", true},
+		{"rsync  version v3.1.3  protocol version 31\n    64-bit files, no ACLs, xattrs\n", "", false},
+		{"rsync  version 2.6.9  protocol version 29\n", "is too old: install rsync 3.1", false},
+		{"rsync  version 3.0.9  protocol version 30\n", "is too old", false},
+		{"openrsync: protocol version 29\nrsync version 2.6.9 compatible\n", `says that it is "openrsync: protocol version 29": install`, false},
+		{"", "install", false},
+	} {
+		r, err := parseVersion(c.text)
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%q: %v", c.text, err)
+			}
+			continue
+		}
+		if err != nil || r.ACLs != c.acls || r.Xattrs == c.acls {
+			t.Errorf("%q: %+v, %v", c.text, r, err)
+		}
+	}
+}
+
+func TestStats(t *testing.T) {
+	t.Parallel()
+	got := parseStats("Number of files: 2,345 (reg: 1,234, dir: 1,111)\nNumber of deleted files: 1,002 (reg: 2)\nNumber of regular files transferred: 1,234\nTotal file size: 9,876,543 bytes\nTotal transferred file size: 1,000 bytes\nTotal bytes sent: 2,000\n")
+	if got != (Sent{Files: 1234, Deleted: 1002, Bytes: 1000, Wire: 2000, Total: 9876543}) {
+		t.Errorf("%+v", got)
+	}
+	p, ok := parseProgress("    1,238,099  42%  146.38kB/s    0:00:08 (xfr#5, ir-chk=12/48)")
+	if !ok || p != (Progress{Bytes: 1238099, Share: 42, Rate: "146.38kB/s"}) {
+		t.Errorf("%+v, %v", p, ok)
+	}
+	if _, ok := parseProgress("etc/100%"); ok {
+		t.Error("a name is progress")
+	}
+}
+
+// A pattern must not match what is above the source: all of it would be left
+// out, without a word.
+func TestPatterns(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		source, pattern string
+		rsync           []string
+		git             string
+	}{
+		{"/srv/cache", "cache", []string{"/srv/cache/cache", "/srv/cache/**/cache"}, "/srv/cache/**/cache"},
+		{"/srv/x", "/y/*", []string{"/srv/x/y/*"}, "/srv/x/y/*"},
+		{"/srv/a*b[c]", "/y", []string{"/srv/a[*]b[[]c]/y"}, `/srv/a\*b\[c]/y`},
+		{"/", "*.iso", []string{"/*.iso", "/**/*.iso"}, "/**/*.iso"},
+	} {
+		if got := below(c.source, c.pattern); !slices.Equal(got, c.rsync) {
+			t.Errorf("%s in %s: %q", c.pattern, c.source, got)
+		}
+		if got := ignore(Source{Path: Path(c.source), Exclude: []string{c.pattern}}); !slices.Equal(got, []string{c.git}) {
+			t.Errorf("%s in %s: %q", c.pattern, c.source, got)
+		}
+	}
+}
+
+// rsync splits the words of -e at blanks, and knows quotes and no escapes.
+func TestShell(t *testing.T) {
+	t.Parallel()
+	if got, want := shell([]string{"ssh", "-i", "/a b", `x="/c d"`, "/it's"}), `ssh -i '/a b' 'x="/c d"' "/it's"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -161,3 +161,34 @@ func TestPushStopped(t *testing.T) {
 	h.push().ok(t)
 	h.clean()
 }
+
+// The recipe for rclone's crypt, over SFTP: a backup of which the receiver sees
+// neither names nor contents, and its restore.
+func TestPushRcloneCrypt(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	p := r.hosts["p"]
+	src, back := plantTree(t, filepath.Join(t.TempDir(), "src")), t.TempDir()
+	config := filepath.Join(t.TempDir(), "rclone.conf")
+	obscured := p.run("rclone", "obscure", "correct horse").ok(t).out
+	text := fmt.Sprintf("[backup]\ntype = sftp\nhost = 127.0.0.1\nport = %s\nuser = p\nkey_file = %s\nknown_hosts_file = %s\nshell_type = none\n\n[secret]\ntype = crypt\nremote = backup:rclone\npassword = %s\n",
+		p.port, p.key, filepath.Join(r.dir, "known"), strings.TrimSpace(obscured))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rclone := func(args ...string) said {
+		return p.run(append([]string{"rclone", "--config", config, "--retries", "1", "--skip-links"}, args...)...)
+	}
+	rclone("sync", filepath.Join(src, "plain"), "secret:plain").ok(t)
+	if again := rclone("sync", "-v", filepath.Join(src, "plain"), "secret:plain").ok(t); strings.Contains(again.out, ": Copied") {
+		t.Errorf("files were sent again: %s", again)
+	}
+	all := p.run("sh", "-c", "cd "+p.dir+" && find . && find . -type f -print0 | xargs -0 cat").ok(t).out
+	for _, secret := range []string{"plain", "file 1"} {
+		if strings.Contains(all, secret) {
+			t.Errorf("the receiver has %q", secret)
+		}
+	}
+	rclone("copy", "secret:plain", back).ok(t)
+	rclone("check", "--download", filepath.Join(src, "plain"), back).ok(t)
+}

@@ -45,7 +45,7 @@ func TestConfigRefused(t *testing.T) {
 		{"key: ~/.ssh/id_ed25519", "begins with ~"},
 		{"key: id_ed25519", "is no whole path"},
 		{"address: ssh://x", "address: is neither a name nor an IP address"},
-		{"address: backup.example.com:2222", "and the port as port:"},
+		{"address: backup.example.com:2222", "and port: beside it"},
 		{"address: {store: s3://b/hosts}", "the region is missing"},
 		{"address: {store: s3://bucket/hosts, parameter: /x, region: eu-west-1}", "more than one thing"},
 		{"address: {store: bucket, region: eu-west-1}", "address.store: is no place of address.json"},

@@ -2,7 +2,6 @@ package push
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"path"
 	"regexp"
@@ -52,7 +51,7 @@ func (k *HostKey) UnmarshalText(b []byte) error {
 	key, _, options, rest, err := ssh.ParseAuthorizedKey(b)
 	switch {
 	case err != nil:
-		return errors.New("is no public key: write what mayfly deploy prints, or aws ssm get-parameter --name /NAME/host-key.pub: ssh-ed25519 AAAA...")
+		return errors.New("is no public key: write what mayfly deploy prints, or aws ssm get-parameter --name /NAME/host-key.pub: ssh-ed25519 AAAA and so on")
 	case len(options) > 0:
 		return errors.New("has something before the key: leave the name away, and begin with ssh-ed25519")
 	case len(rest) > 0:
@@ -119,7 +118,7 @@ func checkHost(s string) error {
 		return nil
 	}
 	if strings.Contains(s, "://") || !addressForm.MatchString(s) || len(s) > 253 {
-		return fmt.Errorf("is neither a name nor an IP address: write it like backup.example.com, and the port as port:")
+		return errors.New("is neither a name nor an IP address: write it like backup.example.com, and port: beside it")
 	}
 	return nil
 }

@@ -120,6 +120,10 @@ func (a *app) printPush(s *survey) {
 		if address == "ADDRESS" {
 			fmt.Fprintf(a.stdout, "ADDRESS is where the instance is: hosts find it by %s.\n", strings.Join(needs.Found, ", "))
 		}
+		if key != nil && len(needs.Volumes) > 0 {
+			fmt.Fprintf(a.stdout, "Or with mayfly there, which waits for the window, looks at the sources and goes on after cuts:\n  mayfly init push --deployment %s --host %s --source /etc --source /home --address %s --port %d --host-key %s\n",
+				name, needs.Volumes[0].Host, address, port, shellWord(keyText(key)))
+		}
 		fmt.Fprintf(a.stdout, "docs/hosts.md has the rest: cron, SFTP, restic, getting files back.\n\n")
 	}
 }

@@ -182,6 +182,8 @@ While the window is open, each pushes what it likes, here /etc and /home:
     rsync -a --delete --partial -e 'ssh -p 2222 -i ~/.ssh/id_ed25519 -o IdentitiesOnly=yes -o HostKeyAlias=hosts -o UserKnownHostsFile=~/.ssh/mayfly_known_hosts -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o BatchMode=yes' /etc /home db@backup.example.com:
   web:
     rsync -a --delete --partial -e 'ssh -p 2222 -i ~/.ssh/id_ed25519 -o IdentitiesOnly=yes -o HostKeyAlias=hosts -o UserKnownHostsFile=~/.ssh/mayfly_known_hosts -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o BatchMode=yes' /etc /home web@backup.example.com:
+Or with mayfly there, which waits for the window, looks at the sources and goes on after cuts:
+  mayfly init push --deployment hosts --host db --source /etc --source /home --address backup.example.com --port 2222 --host-key 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFSJiuN/a02ynrvN7q4MHjqj7f2FWzcbyiD5spRlCdGa'
 docs/hosts.md has the rest: cron, SFTP, restic, getting files back.
 
 `

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,16 +23,7 @@ func TestHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &app{getenv: func(string) string { return "" }}
-	for _, c := range command.FindAllSubmatch(doc, -1) {
-		found, rest, err := a.root().Find(strings.Fields(string(c[1]))[1:])
-		if err == nil {
-			err = found.ParseFlags(rest)
-		}
-		if err != nil {
-			t.Errorf("%s: %v", c[1], err)
-		}
-	}
+	commandsExist(t, doc)
 	for o := range strings.FieldsSeq(sshCommand("hosts", 2222)) {
 		if strings.Contains(o, "=") && !strings.Contains(o, "~") && !bytes.Contains(doc, []byte("-o "+o)) {
 			t.Errorf("it does not have the option %s", o)
@@ -51,18 +43,20 @@ func TestByHand(t *testing.T) {
 	if config == nil {
 		t.Fatal("it shows no config")
 	}
-	var out bytes.Buffer
-	a := &app{stdin: bytes.NewReader(config[1]), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, now: func() time.Time { return scriptNow }}
-	if code := a.main(t.Context(), []string{"check", "-c", "-"}); code != exitComplete {
-		t.Errorf("mayfly check: exit code %d: %s", code, &out)
+	configIsGood(t, string(config[1]))
+	if n := commandsExist(t, doc); n < 8 {
+		t.Errorf("only %d commands are found in it", n)
 	}
+}
+
+// commandsExist checks that every mayfly command that doc shows exists, with
+// its flags, and returns how many there are.
+func commandsExist(t *testing.T, doc []byte) int {
+	t.Helper()
+	a := &app{getenv: func(string) string { return "" }}
 	commands := command.FindAllSubmatch(doc, -1)
-	if len(commands) < 8 {
-		t.Errorf("only %d commands are found in it", len(commands))
-	}
 	for _, c := range commands {
-		args := strings.Fields(string(c[1]))[1:]
-		found, rest, err := a.root().Find(args)
+		found, rest, err := a.root().Find(strings.Fields(string(c[1]))[1:])
 		if err == nil {
 			err = found.ParseFlags(rest)
 		}
@@ -70,6 +64,7 @@ func TestByHand(t *testing.T) {
 			t.Errorf("%s: %v", c[1], err)
 		}
 	}
+	return len(commands)
 }
 
 // TestCookbook checks what docs/cookbook.md, docs/directories.md and the README
@@ -101,12 +96,46 @@ func TestCookbook(t *testing.T) {
 		t.Fatalf("only %d configs are found", len(configs))
 	}
 	for _, config := range configs {
-		for _, args := range [][]string{{"check", "-c", "-"}, {"iam", "--policy", "--account", "123456789012", "-c", "-"}} {
-			var out bytes.Buffer
-			a := &app{stdin: strings.NewReader(config), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, now: func() time.Time { return scriptNow }}
-			if code := a.main(t.Context(), args); code != exitComplete {
-				t.Errorf("mayfly %s: exit code %d: %s\n%s", args, code, &out, config)
+		configIsGood(t, config)
+	}
+}
+
+// configIsGood checks that a config passes check, and that its policy is one
+// that AWS takes.
+func configIsGood(t *testing.T, config string) {
+	t.Helper()
+	for _, args := range [][]string{{"check", "-c", "-"}, {"iam", "--policy", "--account", "123456789012", "-c", "-"}} {
+		var out bytes.Buffer
+		a := &app{stdin: strings.NewReader(config), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, now: func() time.Time { return scriptNow }}
+		if code := a.main(t.Context(), args); code != exitComplete {
+			t.Errorf("mayfly %s: exit code %d: %s\n%s", args, code, &out, config)
+		}
+	}
+}
+
+// TestHandMade checks what docs/hand-made shows: the configs are good, and the
+// commands exist.
+func TestHandMade(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../docs/hand-made/*.md")
+	if err != nil || len(pages) != 4 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	configs := 0
+	for _, page := range pages {
+		doc, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commandsExist(t, doc)
+		for _, m := range yamlBlock.FindAllSubmatch(doc, -1) {
+			if bytes.HasPrefix(m[1], []byte("name:")) {
+				configs++
+				configIsGood(t, string(m[1]))
 			}
 		}
+	}
+	if configs < 3 {
+		t.Errorf("only %d configs are found", configs)
 	}
 }

@@ -74,8 +74,8 @@ func badInputs(t *testing.T) []badInput {
 		{"not YAML", replace("jobs:", "jobs: [\n"), []string{"mayfly.yaml:"}},
 		{"several at once", replace("      owners: [me]", "      onwers: [me]\n      parallel: 99\n      wiki: perhaps"), []string{"onwers", "99", "perhaps", " mistakes in mayfly.yaml: nothing was done"}},
 		{"the token itself in the config", replace(token, runToken), []string{"mayfly.yaml:9:14: "}},
-		{"the token in the address", replace("url: http://", "url: http://x:"+runToken[:20]+"@"), []string{"mayfly.yaml:7:12: ", "is not an address", "url: http://[secret]@127"}},
-		{"a password in the address", replace("url: http://", "url: http://x:"+password+"@"), []string{"mayfly.yaml:7:12: ", "user name or password", "url: http://[secret]@127"}},
+		{"the token in the address", replace("url: http://", "url: http://x:"+runToken[:20]+"@"), []string{"mayfly.yaml:7:12: ", "is not an address", "url: [secret]"}},
+		{"a password in the address", replace("url: http://", "url: http://x:"+password+"@"), []string{"mayfly.yaml:7:12: ", "user name or password", "url: [secret]"}},
 
 		{"absent bucket", storeAt("s3://absent-bucket"), []string{"bucket absent-bucket does not exist", "create it or correct its name"}},
 		{"wrong region", storeAt("{url: " + s3Store + ", region: us-east-1}"), []string{"region", runBucket, awstest.Region}},

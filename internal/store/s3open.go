@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 
 // Open implements Store. Requests are repeated until an answer begins. A range
 // goes on where its connection broke; a whole object, whose checksum is the
-// transport's to check, does not: there a failure is the reader's error.
+// transport's to check, does not: there a failure is the reader's error, but for
+// a small one, which is read again.
 func (s *S3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, Object, error) {
 	if err := CheckKey(key); err != nil {
 		return nil, Object{}, err
@@ -26,14 +28,52 @@ func (s *S3) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 		return nil, Object{}, fmt.Errorf("read %s: negative offset %d", s.URL(key), off)
 	}
 	b, o, err := s.open(ctx, key, off, n, "")
-	if err != nil || off == 0 && n < 0 {
+	switch whole := off == 0 && n < 0; {
+	case err != nil:
 		return b, o, err
+	case whole && o.Size <= smallRead:
+		return s.readSmall(ctx, key, b, o)
+	case whole:
+		return b, o, nil
 	}
 	end := off + n
 	if n < 0 {
 		end = o.Size
 	}
 	return &resumedBody{s: s, ctx: ctx, key: key, etag: o.ETag, body: b, at: off, end: end}, o, nil
+}
+
+// smallRead is what is read at once, in bytes: locks, indexes, addresses.
+const smallRead = 128 << 10
+
+const smallPause = 150 * time.Millisecond
+
+// readSmall reads an object to its end, from the beginning again where it breaks
+// or is not what its checksum says: a server that is just replacing it may answer
+// with the one's bytes and the other's checksum.
+func (s *S3) readSmall(ctx context.Context, key string, r io.ReadCloser, o Object) (io.ReadCloser, Object, error) {
+	const tries = 4
+	for try := 1; ; try++ {
+		b, err := io.ReadAll(r)
+		r.Close()
+		if err == nil {
+			return io.NopCloser(bytes.NewReader(b)), o, nil
+		}
+		if try == tries || ctx.Err() != nil {
+			return nil, Object{}, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, Object{}, err
+		case <-time.After(time.Duration(try) * smallPause):
+		}
+		if r, o, err = s.open(ctx, key, 0, -1, ""); err != nil {
+			return nil, Object{}, err
+		}
+		if o.Size > smallRead {
+			return r, o, nil
+		}
+	}
 }
 
 // open makes one request, with etag for that very version.

@@ -128,7 +128,9 @@ func TestDeployHosts(t *testing.T) {
 	_, private := l.parameter("/hosts/host-key")
 	known := "hosts " + strings.TrimSuffix(public, " mayfly-hosts")
 	has(t, "deploy", r.out, "by the key SHA256:", "\n  "+known+"\n", "  web:\n    rsync -a --delete --partial -e 'ssh -p 2222 ", " /etc /home web@ADDRESS:\n", "address.json in the store", "-o HostKeyAlias=hosts")
+	has(t, "deploy", r.out, "mayfly init push --deployment hosts --host db ", "--port 2222 --host-key 'ssh-ed25519 ")
 	volumes := l.hostVolumes("hosts")
+	l.pushes()
 
 	r = do(0, "deploy", "--yes")
 	has(t, "deploy, again", r.out, "is up to date; nothing was changed", "\n  "+known+"\n", "web  "+volumes["web"][0].ID+", 20 GiB, gp3", "blank: the first run formats it")

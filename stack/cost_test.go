@@ -26,6 +26,10 @@ func usages() map[string]Usage {
 			Region: "us-east-1", Type: "t4g.nano", Starts: 365.0 / 12, Run: 30 * time.Minute, Deadline: 2 * time.Hour,
 			PublicAddress: true, VolumesGiB: 10, SnapshotsGiB: 10, MissedRuns: true,
 		},
+		"three": { // three servers, an hour every night, 20 + 20 + 100 GB of volumes, and as much again in snapshots
+			Region: "eu-west-1", Type: "t4g.micro", Starts: 365.0 / 12, Run: time.Hour, Deadline: 4 * time.Hour,
+			PublicAddress: true, VolumesGiB: 140, SnapshotsGiB: 140, Records: 1, MissedRuns: true,
+		},
 		"push": { // three hosts with volumes of several types, found by an Elastic IP and a name
 			Region: "eu-west-1", Type: "t4g.small", HourPrice: 0.006, Starts: 365.0 / 12, Deadline: 4 * time.Hour,
 			PublicAddress: true, VolumesGiB: 20, OtherVolumes: map[string]int{"st1": 500, "gp2": 10}, ElasticIPs: 1, Records: 1, MissedRuns: true,

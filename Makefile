@@ -37,9 +37,11 @@ check:
 	go run $(STATICCHECK) -tags e2e ./e2e
 	go run $(STATICCHECK) -tags e2evm ./e2e/vm
 
+# Most of these tests wait, for clocks and for others: more at once than there
+# are processors.
 e2e: build
 	sh e2e/install.sh
-	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 25m ./e2e
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -parallel 5 -timeout 25m ./e2e
 
 # Of e2e, what is about hosts that push.
 e2e-receive: build

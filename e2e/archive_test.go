@@ -97,6 +97,7 @@ func shell(t *testing.T, script string, env ...string) *exec.Cmd {
 }
 
 func TestZipReaders(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name       string
 		size       int64

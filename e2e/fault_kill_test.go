@@ -130,7 +130,7 @@ func (f *faultWorld) killAt(point string, after bool) bool {
 	return hit.Load()
 }
 
-// Killed a hundred times at random moments, with changes in between, a store
+// Killed again and again at random moments, with changes in between, a store
 // behind a real S3 server stays sound.
 func TestFaultRandomKills(t *testing.T) {
 	t.Parallel()
@@ -151,7 +151,10 @@ func TestFaultRandomKills(t *testing.T) {
 	if calm.code != 0 {
 		t.Fatalf("%s", calm)
 	}
-	took := calm.wall
+	took, rounds := calm.wall, 40
+	if os.Getenv("MAYFLY_E2E_ALL") != "" {
+		rounds = 200
+	}
 	lock := filepath.Join(w.s3dir, strings.TrimPrefix(s3Store, "s3://"), "runs", "lock.json")
 	stale := func() {
 		old := time.Now().Add(-3 * time.Minute)
@@ -159,7 +162,7 @@ func TestFaultRandomKills(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for round := 1; round <= 100; round++ {
+	for round := 1; round <= rounds; round++ {
 		step(t, repos[dice.IntN(len(repos))])
 		if round%3 == 0 {
 			if err := gittest.Big(w.bare(fmt.Sprintf("big%d", round)), 6<<20, uint64(round)); err != nil {

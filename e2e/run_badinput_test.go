@@ -103,6 +103,7 @@ func badInputs(t *testing.T) []badInput {
 // A run that cannot begin says why on one screen and what to do, ends with 2,
 // and has written nothing.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).versity()
 	w.repo("a", gittest.Normal)
 	gateway := w.s3

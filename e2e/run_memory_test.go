@@ -22,6 +22,7 @@ const memoryPromise = 64 << 20
 // The promise: at most 64 MiB, whatever the size of repositories, and about
 // 1 kB more for each ref.
 func TestMemory(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		limit int64

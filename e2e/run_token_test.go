@@ -132,6 +132,7 @@ func echo() string {
 // Whatever goes wrong, and whatever the servers say, the token is in nothing
 // that a run leaves behind.
 func TestTokenAppearsNowhere(t *testing.T) {
+	t.Parallel()
 	cases := []*tokenCase{
 		{name: "verbose", args: []string{"run", "-v"}, listed: true, s3: true},
 		{name: "plain", args: []string{"run"}, listed: true, sns: true, s3: true},

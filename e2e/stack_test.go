@@ -187,6 +187,7 @@ func TestMissedRuns(t *testing.T) {
 // All through the year, a run that came in time is found, and the one before
 // it is not taken for it.
 func TestMissedRunsAcrossClockChanges(t *testing.T) {
+	t.Parallel()
 	o := largest(t)
 	schedule, err := stack.NewSchedule("30 1 * * SUN", "Europe/Berlin", 3*time.Hour, time.Now())
 	if err != nil {

@@ -71,7 +71,9 @@ var (
 	cutByServer = regexp.MustCompile(`^(every host has finished|the window is over|the server ended|stopped|the connection was lost|nothing was sent for)`)
 	notOpen     = regexp.MustCompile(`ssh: (connect to host .*|Could not resolve hostname .*)`)
 	fingerprint = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`)
-	badKey      = regexp.MustCompile(`UNPROTECTED PRIVATE KEY FILE|Load key .*:|Identity file .* not accessible|incorrect passphrase`)
+	// login is ssh's failure to log in, after which rsync ends with 255 or 12.
+	login  = regexp.MustCompile(`Host key verification failed|Permission denied \(publickey|Too many authentication failures|ssh: (connect to host|Could not resolve hostname) `)
+	badKey = regexp.MustCompile(`UNPROTECTED PRIVATE KEY FILE|Load key .*:|Identity file .* not accessible|incorrect passphrase`)
 )
 
 // lastLine is the last thing that was said, without rsync's own summary.

@@ -242,7 +242,7 @@ func (p *Pusher) send(ctx context.Context, t transfer) SourceResult {
 			r.Tries++
 			a := p.attempt(ctx, t, place)
 			o, reason := p.Config.judge(a.code, a.stderr)
-			if a.code != sshFailed || p.Verbose { // what ssh says, the reason says better
+			if p.Verbose || !login.MatchString(a.stderr) { // what ssh says, the reason says better
 				a.errors.release()
 			}
 			r.Files, r.Deleted, r.Wire, r.Total = r.Files+a.sent.Files, r.Deleted+a.sent.Deleted, a.sent.Wire, a.sent.Total

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"sync"
 	"sync/atomic"
 
@@ -99,21 +100,27 @@ func (r *run) removeAll(ctx context.Context) (deleted int, err error) {
 
 // remove deletes one, unless it has come back, or become another, meanwhile.
 func (r *run) remove(ctx context.Context, g gone) (bool, error) {
-	now, err := r.root.Lstat(g.path)
 	if g.info == nil {
+		_, err := r.dir.lstat(g.path)
 		if err == nil || !missing(err) {
 			return false, nil
 		}
-		err := r.env.Store.Delete(ctx, r.env.Prefix+"/"+g.path, g.etag)
+		err = r.env.Store.Delete(ctx, r.env.Prefix+"/"+g.path, g.etag)
 		if errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrChanged) {
 			return false, nil
 		}
 		return err == nil, err
 	}
+	dir, err := r.dir.dir(path.Dir(g.path))
+	if err != nil {
+		return false, nil
+	}
+	defer dir.Close()
+	now, err := dir.Lstat(path.Base(g.path))
 	if err != nil || !now.Mode().IsRegular() || now.Size() != g.info.Size() || !now.ModTime().Equal(g.info.ModTime()) {
 		return false, nil
 	}
-	err = r.root.Remove(g.path)
+	err = dir.Remove(path.Base(g.path))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("delete %s: %w", g.path, plain(err))
 	}

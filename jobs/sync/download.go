@@ -3,6 +3,9 @@ package dirsync
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path"
 	"regexp"
 	"time"
 
@@ -15,7 +18,7 @@ func (r *run) download(ctx context.Context, t *task) {
 	it := r.rec.Start(t.path)
 	it.Expect(t.object.Size)
 	if t.local != nil {
-		differs, _, err := r.differs(ctx, r.root, t.pair, nil)
+		differs, _, err := r.differs(ctx, r.dir, t.pair, nil)
 		switch {
 		case err == nil && !differs:
 			it.Fold(runner.Unchanged)
@@ -30,7 +33,7 @@ func (r *run) download(ctx context.Context, t *task) {
 			return
 		}
 	}
-	f := fetch{store: r.env.Store, root: r.root}
+	f := fetch{store: r.env.Store, dir: r.dir}
 	for try := 1; ; try++ {
 		err := f.one(ctx, t.path, *t.object, t.known, it.Read)
 		switch {
@@ -60,14 +63,34 @@ func (r *run) onlyMode(ctx context.Context, p pair) bool {
 		return false
 	}
 	mtime, mode, err := attributes(ctx, r.env.Store, *p.object, p.known)
-	return err == nil && fi.ModTime().Equal(mtime) && fi.Mode().Perm() != mode && r.root.Chmod(p.path, mode) == nil
+	return err == nil && fi.ModTime().Equal(mtime) && fi.Mode().Perm() != mode && r.chmod(p, mode) == nil
+}
+
+// chmod gives the file that was listed, and no other, its permissions. One that
+// cannot be read is fetched again.
+func (r *run) chmod(p pair, mode fs.FileMode) error {
+	f, err := r.dir.file(p.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if is, err := f.Stat(); err != nil || !os.SameFile(is, p.local.info) {
+		return errSpecial
+	}
+	return f.Chmod(mode)
 }
 
 // removeLeftover removes what a run that was cut off left of a file that it
 // fetched, unless another one is perhaps at work on it.
-func (r *run) removeLeftover(path string) {
-	if fi, err := r.root.Lstat(path); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > time.Hour {
-		_ = r.root.Remove(path)
+func (r *run) removeLeftover(rel string) {
+	dir, err := r.dir.dir(path.Dir(rel))
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	name := path.Base(rel)
+	if fi, err := dir.Lstat(name); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > time.Hour {
+		_ = dir.Remove(name)
 	}
 }
 

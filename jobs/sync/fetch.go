@@ -12,7 +12,6 @@ import (
 	"os"
 	"path"
 	"sync"
-	"syscall"
 	"time"
 
 	"mayfly/internal/store"
@@ -21,7 +20,7 @@ import (
 // A fetch brings objects that a sync job has written into a directory.
 type fetch struct {
 	store store.Store
-	root  *os.Root
+	dir   *folder
 }
 
 var fetchBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
@@ -47,17 +46,19 @@ func (f fetch) one(ctx context.Context, rel string, o store.Object, known *recor
 			return err
 		}
 	}
-	if err := f.mkdirs(path.Dir(rel)); err != nil {
+	dir, err := f.dir.mkdirs(path.Dir(rel))
+	if err != nil {
 		return err
 	}
-	tmp := path.Join(path.Dir(rel), ".mayfly-"+rand.Text()+".tmp")
-	w, err := f.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	defer dir.Close()
+	name, tmp := path.Base(rel), ".mayfly-"+rand.Text()+".tmp"
+	w, err := dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return plain(err)
 	}
 	defer func() {
 		if err != nil {
-			_ = f.root.Remove(tmp)
+			_ = dir.Remove(tmp)
 		}
 	}()
 	sum := sha256.New()
@@ -65,22 +66,23 @@ func (f fetch) one(ctx context.Context, rel string, o store.Object, known *recor
 	if known != nil && known.SHA256 != "" {
 		to = io.MultiWriter(w, sum)
 	}
-	if err := errors.Join(fill(to, body, now.Size, read), w.Close()); err != nil {
+	err = fill(to, body, now.Size, read)
+	if err == nil {
+		err = plain(w.Chmod(mode))
+	}
+	if err = errors.Join(err, plain(w.Close())); err != nil {
 		return err
 	}
 	if known != nil && known.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != known.SHA256 {
 		return errOther
 	}
-	if err := f.root.Chmod(tmp, mode); err != nil {
+	if err := dir.Chtimes(tmp, time.Time{}, mtime); err != nil {
 		return plain(err)
 	}
-	if err := f.root.Chtimes(tmp, time.Time{}, mtime); err != nil {
-		return plain(err)
-	}
-	if fi, err := f.root.Lstat(rel); err == nil && !fi.Mode().IsRegular() {
+	if fi, err := dir.Lstat(name); err == nil && !fi.Mode().IsRegular() {
 		return errInTheWay
 	}
-	if err := f.root.Rename(tmp, rel); err != nil {
+	if err := dir.Rename(tmp, name); err != nil {
 		return plain(err)
 	}
 	return nil
@@ -112,38 +114,6 @@ func fill(w io.Writer, body io.Reader, size int64, read func(int64)) error {
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
 	}
-}
-
-// mkdirs makes a directory and those above it. A link on the way is not
-// followed.
-func (f fetch) mkdirs(dir string) error {
-	if dir == "." {
-		return nil
-	}
-	for i := range len(dir) + 1 {
-		if i < len(dir) && dir[i] != '/' {
-			continue
-		}
-		at := dir[:i]
-		fi, err := f.root.Lstat(at)
-		if missing(err) {
-			if err = f.root.Mkdir(at, 0o777); err == nil || errors.Is(err, fs.ErrExist) {
-				fi, err = f.root.Lstat(at)
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("make the directory %s: %w", at, plain(err))
-		}
-		if !fi.IsDir() {
-			return fmt.Errorf("%s is no directory: a link is not followed, and nothing but a file is replaced: move it away", at)
-		}
-	}
-	return nil
-}
-
-// missing reports whether an error says that there is nothing of that name.
-func missing(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // attributes are the time and the permissions that a file is to have.

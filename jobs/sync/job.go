@@ -63,25 +63,25 @@ func (j *job) dir() (key, dir string) {
 }
 
 // open opens the directory, and finds the index of the last run.
-func (j *job) open(ctx context.Context) (*os.Root, *index, error) {
+func (j *job) open(ctx context.Context) (*folder, *index, error) {
 	over, ok := j.env.Store.(store.Overwriter)
 	if !ok {
 		return nil, nil, fmt.Errorf("the store %s cannot replace objects", j.env.Store.URL(""))
 	}
 	j.over = over
-	root, err := j.openDir()
+	dir, err := j.openDir()
 	if err != nil {
 		return nil, nil, err
 	}
 	x, err := findIndex(ctx, j.env.Store, j.env.Prefix)
 	if err != nil {
-		root.Close()
+		dir.Close()
 		return nil, nil, err
 	}
-	return root, x, nil
+	return dir, x, nil
 }
 
-func (j *job) openDir() (*os.Root, error) {
+func (j *job) openDir() (*folder, error) {
 	key, dir := j.dir()
 	if j.aroundStore(dir) {
 		return nil, fmt.Errorf("%s: the store is in %s, and would be kept in itself: name another directory, or keep the store elsewhere", key, dir)
@@ -92,13 +92,17 @@ func (j *job) openDir() (*os.Root, error) {
 		}
 	}
 	root, err := os.OpenRoot(dir)
+	var in *folder
+	if err == nil {
+		in, err = newFolder(root)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: %s does not exist: is its disk mounted? nothing was changed in the store", key, dir)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %s: %w: name a directory that this user can read", key, dir, plain(err))
 	}
-	return root, nil
+	return in, nil
 }
 
 // aroundStore reports whether a directory has the store in it, or the other way
@@ -130,18 +134,18 @@ func within(p, dir string) bool {
 
 // Run implements runner.Job.
 func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
-	root, x, err := j.open(ctx)
+	dir, x, err := j.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer dir.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{job: j, rec: rec, root: root, index: x, cancel: cancel, large: make(chan struct{}, largeFiles)}
+	r := &run{job: j, rec: rec, dir: dir, index: x, cancel: cancel, large: make(chan struct{}, largeFiles)}
 	return r.all(ctx)
 }
 
 // pairs are all paths, on both sides.
-func (j *job) pairs(ctx context.Context, root *os.Root, x *index, lost func(error)) func(func(pair, error) bool) {
-	return merge(ctx, walk(ctx, root, j.filter, j.badName), j.env.Store.List(ctx, j.env.Prefix+"/"), x.records(ctx), j.env.Prefix, lost)
+func (j *job) pairs(ctx context.Context, dir *folder, x *index, lost func(error)) func(func(pair, error) bool) {
+	return merge(ctx, walk(ctx, dir.root, j.filter, j.badName), j.env.Store.List(ctx, j.env.Prefix+"/"), x.records(ctx), j.env.Prefix, lost)
 }

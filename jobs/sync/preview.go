@@ -10,19 +10,19 @@ import (
 // ~ one that is replaced there, - one that is deleted there, ! what cannot be
 // kept.
 func (j *job) Preview(ctx context.Context, out io.Writer) error {
-	root, x, err := j.open(ctx)
+	dir, x, err := j.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer dir.Close()
 	up := j.config.From != ""
 	var n struct{ same, made, replaced, gone, bad int }
 	line := func(count *int, mark, path string) {
 		*count++
 		fmt.Fprintf(out, "%s %q\n", mark, path)
 	}
-	r := run{job: j, root: root}
-	for p, err := range j.pairs(ctx, root, x, func(error) {}) {
+	r := run{job: j, dir: dir}
+	for p, err := range j.pairs(ctx, dir, x, func(error) {}) {
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 		case r.same(p):
 			n.same++
 		default:
-			differs, _, err := j.differs(ctx, root, p, nil)
+			differs, _, err := j.differs(ctx, dir, p, nil)
 			if err != nil {
 				n.bad++
 				fmt.Fprintf(out, "! %q: %v\n", p.path, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -26,7 +25,7 @@ const (
 type run struct {
 	*job
 	rec    *runner.Recorder
-	root   *os.Root
+	dir    *folder
 	index  *index
 	cancel context.CancelCauseFunc
 	large  chan struct{}
@@ -145,7 +144,7 @@ func (r *run) list(ctx context.Context, up bool, tasks, order chan<- *task) erro
 	r.kinds = map[string]int{}
 	unchanged := 0
 	defer func() { r.rec.Count(runner.Unchanged, unchanged) }()
-	for p, err := range r.pairs(ctx, r.root, r.index, r.lost) {
+	for p, err := range r.pairs(ctx, r.dir, r.index, r.lost) {
 		if err != nil {
 			return err
 		}

@@ -35,14 +35,14 @@ type source struct {
 
 // openSource opens a file of the directory, which is what it is now: size and
 // time may be others than when it was listed.
-func openSource(ctx context.Context, root *os.Root, path string, listed fs.FileInfo, read func(n int64)) (*source, error) {
-	f, err := root.OpenFile(path, os.O_RDONLY|openFlags, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+func openSource(ctx context.Context, dir *folder, path string, read func(n int64)) (*source, error) {
+	f, err := dir.file(path)
+	if missing(err) {
 		return nil, errVanished
 	}
 	if err != nil {
-		// What has become a link that leads elsewhere cannot be opened, either.
-		if fi, lerr := root.Lstat(path); lerr == nil && !fi.Mode().IsRegular() {
+		// What has become a link, or a socket, cannot be opened.
+		if fi, lerr := dir.lstat(path); lerr == nil && !fi.Mode().IsRegular() {
 			return nil, errSpecial
 		}
 		return nil, plain(err)
@@ -50,13 +50,6 @@ func openSource(ctx context.Context, root *os.Root, path string, listed fs.FileI
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
 		err = errSpecial
-	}
-	if err == nil && !os.SameFile(fi, listed) {
-		// A new file has its name, or a link to another one: root follows those
-		// that stay inside.
-		if now, lerr := root.Lstat(path); lerr != nil || !os.SameFile(fi, now) {
-			err = errSpecial
-		}
 	}
 	if err != nil {
 		f.Close()
@@ -103,8 +96,8 @@ func (s *source) check() error {
 func (s *source) Close() error { return s.f.Close() }
 
 // sumOf reads a file to its end and returns the sum in hex.
-func sumOf(ctx context.Context, root *os.Root, e *entry, h hash.Hash, read func(int64)) (string, error) {
-	s, err := openSource(ctx, root, e.path, e.info, read)
+func sumOf(ctx context.Context, dir *folder, e *entry, h hash.Hash, read func(int64)) (string, error) {
+	s, err := openSource(ctx, dir, e.path, read)
 	if err != nil {
 		return "", err
 	}
@@ -125,17 +118,17 @@ var md5Form = regexp.MustCompile(`^[0-9a-f]{32}$`)
 // sameBytes reports whether a file has the bytes of an object of which no more
 // than the ETag is known: that of one written in one request is the MD5 of its
 // bytes, unless a key encrypts it.
-func sameBytes(ctx context.Context, root *os.Root, e *entry, o *store.Object, read func(int64)) (bool, error) {
+func sameBytes(ctx context.Context, dir *folder, e *entry, o *store.Object, read func(int64)) (bool, error) {
 	if !md5Form.MatchString(string(o.ETag)) {
 		return false, nil
 	}
-	sum, err := sumOf(ctx, root, e, md5.New(), read)
+	sum, err := sumOf(ctx, dir, e, md5.New(), read)
 	return strings.EqualFold(sum, string(o.ETag)), err
 }
 
 // differs reports whether a file is another one than its object, and if not,
 // what the index is to say of it.
-func (j *job) differs(ctx context.Context, root *os.Root, p pair, read func(int64)) (bool, *record, error) {
+func (j *job) differs(ctx context.Context, dir *folder, p pair, read func(int64)) (bool, *record, error) {
 	fi, o := p.local.info, p.object
 	if o == nil || o.Size != fi.Size() {
 		return true, nil, nil
@@ -146,7 +139,7 @@ func (j *job) differs(ctx context.Context, root *os.Root, p pair, read func(int6
 			return p.known.MTime != is.MTime || !j.sameMode(p.known.Mode, is.Mode), p.known, nil
 		}
 		if p.known.SHA256 != "" {
-			sum, err := sumOf(ctx, root, p.local, sha256.New(), read)
+			sum, err := sumOf(ctx, dir, p.local, sha256.New(), read)
 			is.SHA256 = sum
 			return sum != p.known.SHA256, is, err
 		}
@@ -166,7 +159,7 @@ func (j *job) differs(ctx context.Context, root *os.Root, p pair, read func(int6
 			return t != is.MTime || ok && !j.sameMode(m, is.Mode), is, nil
 		}
 	}
-	same, err := sameBytes(ctx, root, p.local, o, read)
+	same, err := sameBytes(ctx, dir, p.local, o, read)
 	return !same, is, err
 }
 

@@ -176,12 +176,21 @@ const failuresNamed = 20
 func (t *Tree) Restore(ctx context.Context, root *os.Root, single string, read func(int64)) (Restored, error) {
 	var mu sync.Mutex
 	var res Restored
+	inside, err := root.OpenRoot(".")
+	if err != nil {
+		return res, err
+	}
+	to, err := newFolder(inside)
+	if err != nil {
+		return res, err
+	}
+	defer to.Close()
 	files := make(chan File)
 	var workers sync.WaitGroup
 	for range defaultParallel {
 		workers.Go(func() {
 			for f := range files {
-				err := t.fetch(ctx, root, f, single, read)
+				err := t.fetch(ctx, to, f, single, read)
 				mu.Lock()
 				if err == nil {
 					res.Files++
@@ -193,7 +202,6 @@ func (t *Tree) Restore(ctx context.Context, root *os.Root, single string, read f
 			}
 		})
 	}
-	var err error
 	for f, lerr := range t.Files(ctx) {
 		if err = lerr; err != nil {
 			break
@@ -208,13 +216,13 @@ func (t *Tree) Restore(ctx context.Context, root *os.Root, single string, read f
 	return res, err
 }
 
-func (t *Tree) fetch(ctx context.Context, root *os.Root, f File, single string, read func(int64)) error {
+func (t *Tree) fetch(ctx context.Context, dir *folder, f File, single string, read func(int64)) error {
 	rel := f.Path
 	if rel == "" {
 		rel = single
 	}
 	for try := 1; ; try++ {
-		err := fetch{store: t.Store, root: root}.one(ctx, rel, f.object, f.record, read)
+		err := fetch{store: t.Store, dir: dir}.one(ctx, rel, f.object, f.record, read)
 		if !errors.Is(err, errBroken) || try == tries || ctx.Err() != nil {
 			return err
 		}

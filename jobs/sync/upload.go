@@ -64,7 +64,7 @@ func (r *run) upload(ctx context.Context, t *task) {
 // uploadOnce compares a file and writes it if need be. rec is what the index is
 // to say of the object then.
 func (r *run) uploadOnce(ctx context.Context, p pair, it *runner.Item) (changed bool, rec *record, doing string, err error) {
-	if differs, rec, err := r.differs(ctx, r.root, p, it.Read); err != nil || !differs {
+	if differs, rec, err := r.differs(ctx, r.dir, p, it.Read); err != nil || !differs {
 		return false, rec, "compare", err
 	}
 	if p.local.info.Size() > large {
@@ -75,7 +75,7 @@ func (r *run) uploadOnce(ctx context.Context, p pair, it *runner.Item) (changed 
 			return false, nil, "read", context.Cause(ctx)
 		}
 	}
-	src, err := openSource(ctx, r.root, p.path, p.local.info, it.Read)
+	src, err := openSource(ctx, r.dir, p.path, it.Read)
 	if err != nil {
 		return false, nil, "read", err
 	}

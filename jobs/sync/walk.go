@@ -106,10 +106,10 @@ func (w walker) below(dir *os.Root, base, rel string) bool {
 	}
 	var sub *os.Root
 	if err == nil {
-		sub, err = dir.OpenRoot(base)
+		sub, err = enter(dir, base)
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errLink):
 		return w.yield(entry{path: rel + "/", gone: true})
 	case err != nil:
 		return w.yield(entry{path: rel + "/", problem: plain(err), fix: fixRead})

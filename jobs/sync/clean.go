@@ -34,22 +34,36 @@ func (r *run) missed(p pair) {
 	r.gone = append(r.gone, g)
 }
 
+// limit is how many files may be deleted at once, and of how many.
+func (r *run) limit(up bool) (all, limit int) {
+	all = r.inStore
+	if !up {
+		all = r.files + len(r.gone)
+	}
+	return all, r.config.MaxDelete.of(all)
+}
+
+// mayClean reports whether there is something to delete, and no reason yet why
+// it must not be.
+func (r *run) mayClean(up bool) bool {
+	n := len(r.gone)
+	_, limit := r.limit(up)
+	return n > 0 && n <= limit && r.failed.Load() == 0
+}
+
 // clean deletes what is gone, if that is wanted and beyond doubt.
 func (r *run) clean(ctx context.Context, up bool) error {
 	n := len(r.gone)
 	if n == 0 {
 		return nil
 	}
-	all := r.inStore
-	if !up {
-		all = r.files + n
-	}
+	all, limit := r.limit(up)
 	const later = "the next run without failures deletes them"
-	switch limit := r.config.MaxDelete.of(all); {
+	switch {
 	case r.failed.Load() > 0:
 		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(n, "files") + " gone and not deleted on the other side, since not all went well", Fix: later})
 		return nil
-	case r.moved:
+	case r.moved && !up:
 		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(n, "files") + " gone and not deleted on the other side, since a directory was moved or removed while it was listed", Fix: later})
 		return nil
 	case !up && r.index.cut:
@@ -57,6 +71,9 @@ func (r *run) clean(ctx context.Context, up bool) error {
 		return nil
 	case n > limit:
 		return fmt.Errorf("%d of %d files are gone, more than max_delete: %s allows to delete at once: nothing was deleted: if that is right, set max_delete: \"%d\" for one run", n, all, r.config.MaxDelete, n)
+	}
+	if r.busy != "" {
+		r.keepDoubtful()
 	}
 	if err := r.rec.Held(ctx); err != nil {
 		return err

@@ -207,5 +207,5 @@ func (c *Config) New(env runner.Env) (runner.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &job{config: c, env: env, filter: f}, nil
+	return &job{config: c, env: env, filter: f, skew: skew}, nil
 }

@@ -250,3 +250,20 @@ func (x *index) piece(ctx context.Context, key string) (io.Reader, error) {
 	}
 	return z, nil
 }
+
+// current is an index of what the store has now: what has been written of the
+// new one, or the old one where they do not differ. What cannot be written yet is
+// missing from it. Nothing may be added afterwards.
+func (w *indexWriter) current() *index {
+	if !w.wrote {
+		return w.old
+	}
+	if w.failed == nil {
+		w.failed = w.flush()
+	}
+	x := &index{st: w.st}
+	for i := range w.n {
+		x.pieces = append(x.pieces, fmt.Sprintf("%s%05d.gz", w.dir, i+1))
+	}
+	return x
+}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"mayfly/internal/store"
 	"mayfly/runner"
@@ -21,6 +22,7 @@ type job struct {
 	env    runner.Env
 	filter filter
 	over   store.Overwriter
+	skew   time.Duration // by which the clock of a file server may be wrong
 }
 
 // Unit is what an item of this job is.
@@ -146,6 +148,6 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 }
 
 // pairs are all paths, on both sides.
-func (j *job) pairs(ctx context.Context, dir *folder, x *index, lost func(error)) func(func(pair, error) bool) {
-	return merge(ctx, walk(ctx, dir.root, j.filter, j.badName), j.env.Store.List(ctx, j.env.Prefix+"/"), x.records(ctx), j.env.Prefix, lost)
+func (j *job) pairs(ctx context.Context, dir *folder, x *index, track *tracker, lost func(error)) func(func(pair, error) bool) {
+	return merge(ctx, walk(ctx, dir.root, j.filter, j.badName, track), j.env.Store.List(ctx, j.env.Prefix+"/"), x.records(ctx), j.env.Prefix, lost)
 }

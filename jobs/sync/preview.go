@@ -22,7 +22,7 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s %q\n", mark, path)
 	}
 	r := run{job: j, dir: dir}
-	for p, err := range j.pairs(ctx, dir, x, func(error) {}) {
+	for p, err := range j.pairs(ctx, dir, x, nil, func(error) {}) {
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,8 @@ type run struct {
 	unread   int  // entries that are none: directories that cannot be read, bad names
 	moved    bool // a directory went away while the run was at work
 	gone     []gone
+	busy     string   // a directory that changed as often as it was looked at
+	track    *tracker // of the directories that were listed; nil: nothing is deleted in the store
 	kinds    map[string]int
 	vanished atomic.Int64
 	failed   atomic.Int64
@@ -59,15 +61,12 @@ var closed = func() chan struct{} {
 // all compares and brings over, then deletes, then ends the index.
 func (r *run) all(ctx context.Context) error {
 	up := r.config.From != ""
-	tasks, order := make(chan *task), make(chan *task, window)
-	var workers, records sync.WaitGroup
-	for range r.config.parallel() {
-		workers.Go(func() {
-			for t := range tasks {
-				r.one(ctx, t, up)
-			}
-		})
+	if up && r.config.Delete {
+		r.track = newTracker(r.skew)
 	}
+	tasks, ended := r.work(ctx, up)
+	order := make(chan *task, window)
+	var records sync.WaitGroup
 	after, cancel := outliving(ctx, indexTime)
 	defer cancel()
 	w := newIndexWriter(after, r.env.Store, r.env.Prefix+"/"+indexDir+r.env.Start.UTC().Format(stampForm)+"/", r.index)
@@ -86,18 +85,21 @@ func (r *run) all(ctx context.Context) error {
 	})
 	listed := r.list(ctx, up, tasks, order)
 	close(tasks)
-	workers.Wait()
+	ended()
 	close(order)
 	records.Wait()
 	if cause := context.Cause(ctx); listed == nil && cause != nil {
 		listed = cause
 	}
+	whole := listed == nil
+	if whole && r.mayClean(up) && up {
+		listed = r.settle(ctx, w)
+	}
 	if listed == nil {
 		r.rec.Expect(r.files - int(r.vanished.Load()) + r.unread)
 	}
 	r.remarks()
-	whole := listed == nil
-	if whole {
+	if listed == nil {
 		listed = r.clean(ctx, up)
 	}
 	if up {
@@ -110,6 +112,21 @@ func (r *run) all(ctx context.Context) error {
 		}
 	}
 	return listed
+}
+
+// work starts what does the tasks; ended waits until all are done, once no more
+// can come.
+func (r *run) work(ctx context.Context, up bool) (tasks chan *task, ended func()) {
+	tasks = make(chan *task)
+	var workers sync.WaitGroup
+	for range r.config.parallel() {
+		workers.Go(func() {
+			for t := range tasks {
+				r.one(ctx, t, up)
+			}
+		})
+	}
+	return tasks, workers.Wait
 }
 
 // outliving is a context that ends so long after another one. The index of a
@@ -144,7 +161,7 @@ func (r *run) list(ctx context.Context, up bool, tasks, order chan<- *task) erro
 	r.kinds = map[string]int{}
 	unchanged := 0
 	defer func() { r.rec.Count(runner.Unchanged, unchanged) }()
-	for p, err := range r.pairs(ctx, r.dir, r.index, r.lost) {
+	for p, err := range r.pairs(ctx, r.dir, r.index, r.track, r.lost) {
 		if err != nil {
 			return err
 		}
@@ -224,7 +241,13 @@ var errInTheWay = errors.New("what stands there is no file: a link is not follow
 
 // same reports whether a file is known to be its object, without looking.
 func (r *run) same(p pair) bool {
-	if p.local == nil || p.object == nil || p.known == nil || r.config.Compare == compareChecksum {
+	return p.local != nil && p.object != nil && p.known != nil && r.config.Compare != compareChecksum && r.recorded(p)
+}
+
+// recorded reports whether a file has the size, time and mode that the index
+// says.
+func (r *run) recorded(p pair) bool {
+	if p.known == nil {
 		return false
 	}
 	fi := p.local.info

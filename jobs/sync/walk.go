@@ -35,9 +35,9 @@ type entry struct {
 // store lists the keys: by bytes, a directory counting with its slash. It never
 // follows a symbolic link. A directory that cannot be read is an entry with a
 // problem. It holds the names of one directory at a time for each level.
-func walk(ctx context.Context, root *os.Root, f filter, check func(path string) error) iter.Seq[entry] {
+func walk(ctx context.Context, root *os.Root, f filter, check func(path string) error, track *tracker) iter.Seq[entry] {
 	return func(yield func(entry) bool) {
-		w := walker{ctx, f, check, yield}
+		w := walker{ctx, f, check, yield, track}
 		w.dir(root, "")
 	}
 }
@@ -49,6 +49,9 @@ type walker struct {
 	filter filter
 	check  func(path string) error // what is wrong with a name
 	yield  func(entry) bool
+	// track is told of directories when they are listed; nil: nobody asks. It
+	// answers whether the files in this one need no look.
+	track *tracker
 }
 
 // name is an entry of a directory and the key that it sorts by.
@@ -60,6 +63,10 @@ type name struct {
 const fixRead = "let this user read it, or leave it out with exclude"
 
 func (w walker) dir(dir *os.Root, at string) bool {
+	quiet := false
+	if w.track != nil {
+		quiet = w.track.listing(dir, at)
+	}
 	names, err := namesIn(dir)
 	if errors.Is(err, fs.ErrNotExist) && at != "" {
 		return w.yield(entry{path: at + "/", gone: true})
@@ -78,6 +85,7 @@ func (w walker) dir(dir *os.Root, at string) bool {
 			going = w.yield(entry{path: indexDir, problem: errOurs, fix: "rename it, or leave it out with exclude: [/.mayfly/**]"})
 		case isDir:
 			going = w.below(dir, n.name, rel)
+		case quiet:
 		case temporaryForm.MatchString(n.name):
 			going = w.yield(entry{path: rel, leftover: true})
 		case w.filter.takes(rel):

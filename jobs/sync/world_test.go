@@ -28,6 +28,7 @@ type world struct {
 	st     store.Store
 	config Config
 	start  time.Time
+	skew   time.Duration // 0: as it is
 
 	mu    sync.Mutex
 	fault func(*s3test.Request) s3test.Fault
@@ -122,6 +123,9 @@ func (w *world) job() *job {
 	})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.skew != 0 {
+		j.(*job).skew = w.skew
 	}
 	return j.(*job)
 }

@@ -68,12 +68,14 @@ func (v *verifier) tellTree(t *dirsync.Tree, res dirsync.Verified) {
 		switch {
 		case len(res.Others) > 0:
 			fmt.Fprintf(v.app.stdout, "; %d are other versions than the last run has recorded", len(res.Others))
-		case res.Summed == res.Files:
+		case res.Strong == res.Files:
 			fmt.Fprint(v.app.stdout, ", and is what was kept, by its SHA-256")
+		case res.Summed == res.Files:
+			fmt.Fprint(v.app.stdout, ", and is what was kept, by its CRC-32C")
 		case strings.HasPrefix(v.st.URL(""), "s3:"):
 			fmt.Fprint(v.app.stdout, ", by the checksum that the store has of it")
 		default:
-			fmt.Fprint(v.app.stdout, ", and is as long as it was; compare: checksum keeps what damage is found by")
+			fmt.Fprintf(v.app.stdout, ", %d of them by a checksum; of the others only the length is known", res.Summed)
 		}
 		fmt.Fprint(v.app.stdout, ".\n")
 		return

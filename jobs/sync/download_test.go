@@ -240,6 +240,32 @@ func TestCutOffDeletesNothing(t *testing.T) {
 	w.expect(0, 50)
 }
 
+// What the index knows and the store has lost is a failure, and stays here.
+func TestLostInTheStore(t *testing.T) {
+	t.Parallel()
+	everyStore(t, func(t *testing.T, w *world) {
+		w.write("a", "1", "b", "2", "d/c", "3", "e", "4", "left/out", "5")
+		w.expect(5, 0)
+		for _, file := range []string{"b", "d/c", "left/out"} {
+			w.drop("my/docs/" + file)
+		}
+		w.remove("d/c")
+		w.write("mine", "6")
+		want := w.here()
+		for _, del := range []bool{true, false} {
+			w.config = Config{To: w.dir, Delete: del, Exclude: []string{"left/"}}
+			if del {
+				w.config.MaxDelete = MaxDelete{n: 10, given: true}
+			}
+			r := w.run()
+			if r.err != nil || len(r.failed()) != 2 || !strings.Contains(r.failed()["b"], "the store has lost it") || r.failed()["d/c"] == "" || r.Expected != 4 {
+				t.Errorf("delete %v: %v, %v of %d", del, r.err, r.failed(), r.Expected)
+			}
+			w.same(w.here(), want)
+		}
+	})
+}
+
 // What a killed run left is never kept as a file.
 func TestLeftoverIsNotKept(t *testing.T) {
 	t.Parallel()

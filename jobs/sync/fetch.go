@@ -3,8 +3,6 @@ package dirsync
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -61,19 +59,15 @@ func (f fetch) one(ctx context.Context, rel string, o store.Object, known *recor
 			_ = dir.Remove(tmp)
 		}
 	}()
-	sum := sha256.New()
-	to := io.Writer(w)
-	if known != nil && known.SHA256 != "" {
-		to = io.MultiWriter(w, sum)
-	}
-	err = fill(to, body, now.Size, read)
+	sum := known.sums()
+	err = fill(io.MultiWriter(w, sum), body, now.Size, read)
 	if err == nil {
 		err = plain(w.Chmod(mode))
 	}
 	if err = errors.Join(err, plain(w.Close())); err != nil {
 		return err
 	}
-	if known != nil && known.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != known.SHA256 {
+	if !sum.fit() {
 		return errOther
 	}
 	if err := dir.Chtimes(tmp, time.Time{}, mtime); err != nil {

@@ -30,6 +30,8 @@ type record struct {
 	ETag  store.ETag `json:"etag"`
 	// SHA256 is there when files are compared by checksum.
 	SHA256 string `json:"sha256,omitempty"`
+	// CRC32C is of all that were written since there is this field, in hex.
+	CRC32C string `json:"crc32c,omitempty"`
 }
 
 // The index is a cache of what the store would say, file by file, if it were

@@ -169,6 +169,10 @@ func (r *run) list(ctx context.Context, up bool, tasks, order chan<- *task) erro
 		look := false
 		switch {
 		case p.stale:
+			if !up && !r.index.cut && r.isLost(p) {
+				r.unread++
+				r.fail(r.rec.Start(p.path), p, "fetch", errLost, fixLost)
+			}
 		case !r.file(p, up):
 			if p.known == nil {
 				continue
@@ -238,6 +242,16 @@ func (r *run) file(p pair, up bool) bool {
 }
 
 var errInTheWay = errors.New("what stands there is no file: a link is not followed, and nothing but a file is replaced")
+
+var errLost = errors.New("the store has lost it: the index has it, and no object is there")
+
+const fixLost = "sync it to the store again from where it still is; what is here stays. If it was deleted in the store on purpose, the next run to the store takes that down"
+
+// isLost reports whether a pair is a file that the last run to the store has
+// recorded and that is not there.
+func (j *job) isLost(p pair) bool {
+	return p.stale && p.path != "" && p.object == nil && j.filter.takes(p.path)
+}
 
 // same reports whether a file is known to be its object, without looking.
 func (r *run) same(p pair) bool {

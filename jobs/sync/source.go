@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -30,6 +32,7 @@ type source struct {
 	f      *os.File
 	before fs.FileInfo
 	sum    hash.Hash // nil: nobody asks
+	crc    uint32    // of what was read, CRC-32C
 	read   func(n int64)
 }
 
@@ -65,6 +68,7 @@ func (s *source) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.f.Read(b)
+	s.crc = crc32.Update(s.crc, castagnoli, b[:n])
 	if s.sum != nil {
 		s.sum.Write(b[:n])
 	}
@@ -93,22 +97,28 @@ func (s *source) check() error {
 	return nil
 }
 
+// castagnoli is the polynomial that processors have an instruction for.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum is the sum of what was read, as the index has it.
+func (s *source) checksum() string { return fmt.Sprintf("%08x", s.crc) }
+
 func (s *source) Close() error { return s.f.Close() }
 
-// sumOf reads a file to its end and returns the sum in hex.
-func sumOf(ctx context.Context, dir *folder, e *entry, h hash.Hash, read func(int64)) (string, error) {
+// sumOf reads a file to its end and returns the sum in hex, and its CRC-32C.
+func sumOf(ctx context.Context, dir *folder, e *entry, h hash.Hash, read func(int64)) (sum, crc string, err error) {
 	s, err := openSource(ctx, dir, e.path, read)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer s.Close()
 	s.sum = h
 	buf := sumBuffers.Get().(*[64 << 10]byte)
 	defer sumBuffers.Put(buf)
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, s, buf[:]); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil)), s.checksum(), nil
 }
 
 var sumBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
@@ -117,13 +127,13 @@ var md5Form = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // sameBytes reports whether a file has the bytes of an object of which no more
 // than the ETag is known: that of one written in one request is the MD5 of its
-// bytes, unless a key encrypts it.
-func sameBytes(ctx context.Context, dir *folder, e *entry, o *store.Object, read func(int64)) (bool, error) {
+// bytes, unless a key encrypts it. crc is that of the file.
+func sameBytes(ctx context.Context, dir *folder, e *entry, o *store.Object, read func(int64)) (same bool, crc string, err error) {
 	if !md5Form.MatchString(string(o.ETag)) {
-		return false, nil
+		return false, "", nil
 	}
-	sum, err := sumOf(ctx, dir, e, md5.New(), read)
-	return strings.EqualFold(sum, string(o.ETag)), err
+	sum, crc, err := sumOf(ctx, dir, e, md5.New(), read)
+	return strings.EqualFold(sum, string(o.ETag)), crc, err
 }
 
 // differs reports whether a file is another one than its object, and if not,
@@ -139,8 +149,8 @@ func (j *job) differs(ctx context.Context, dir *folder, p pair, read func(int64)
 			return p.known.MTime != is.MTime || !j.sameMode(p.known.Mode, is.Mode), p.known, nil
 		}
 		if p.known.SHA256 != "" {
-			sum, err := sumOf(ctx, dir, p.local, sha256.New(), read)
-			is.SHA256 = sum
+			sum, crc, err := sumOf(ctx, dir, p.local, sha256.New(), read)
+			is.SHA256, is.CRC32C = sum, crc
 			return sum != p.known.SHA256, is, err
 		}
 	}
@@ -159,7 +169,8 @@ func (j *job) differs(ctx context.Context, dir *folder, p pair, read func(int64)
 			return t != is.MTime || ok && !j.sameMode(m, is.Mode), is, nil
 		}
 	}
-	same, err := sameBytes(ctx, dir, p.local, o, read)
+	same, crc, err := sameBytes(ctx, dir, p.local, o, read)
+	is.CRC32C = crc
 	return !same, is, err
 }
 

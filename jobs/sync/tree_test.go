@@ -126,10 +126,23 @@ func TestVerify(t *testing.T) {
 // found by the index's checksum.
 func TestVerifyDir(t *testing.T) {
 	t.Parallel()
+	for _, compare := range []string{"time", "checksum"} {
+		t.Run(compare, func(t *testing.T) { t.Parallel(); testVerifyDir(t, compare) })
+	}
+}
+
+func testVerifyDir(t *testing.T, compare string) {
 	w := newWorld(t).inDir()
-	w.config.Compare = "checksum"
+	w.config.Compare = compare
 	w.write("a", "1", "b", "2")
 	w.expect(2, 0)
+	strong := 0
+	if compare == "checksum" {
+		strong = 2
+	}
+	if v, err := w.kept("my/docs").Verify(t.Context(), nil); err != nil || !v.Whole() || v.Summed != 2 || v.Strong != strong {
+		t.Fatalf("%+v, %v", v, err)
+	}
 	file := filepath.Join(strings.TrimPrefix(w.st.URL(""), "file://"), "my/docs/b")
 	fi, err := os.Stat(file)
 	if err == nil {
@@ -144,5 +157,10 @@ func TestVerifyDir(t *testing.T) {
 	v, err := w.kept("my/docs").Verify(t.Context(), nil)
 	if err != nil || len(v.Damaged) != 1 || v.Files != 1 {
 		t.Errorf("%+v, %v", v, err)
+	}
+	// It is not brought back as if it were what was kept.
+	w.back()
+	if r := w.run(); r.failed()["b"] != errOther.Error() || len(w.here()) != 1 {
+		t.Errorf("%v, %v", r.failed(), w.here())
 	}
 }

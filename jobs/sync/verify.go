@@ -2,8 +2,6 @@ package dirsync
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +22,9 @@ type Verified struct {
 	// Others are paths whose object is not the version that the last run has
 	// recorded: a run that was cut off, or somebody else, has written it.
 	Others []string
-	// Summed is how many of Files were held against a SHA-256 of the file.
-	Summed int
+	// Summed is how many of Files were held against a checksum that was taken of
+	// the file when it was kept; Strong how many of these against a SHA-256.
+	Summed, Strong int
 }
 
 // Whole reports whether nothing is wrong.
@@ -48,7 +47,12 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 				case err == nil:
 					v.Files++
 					v.Bytes += f.Size
-					if f.record != nil && f.record.SHA256 != "" {
+					switch {
+					case f.record == nil:
+					case f.record.SHA256 != "":
+						v.Summed++
+						v.Strong++
+					case f.record.CRC32C != "":
 						v.Summed++
 					}
 				case errors.Is(err, store.ErrNotExist): // deleted meanwhile
@@ -74,24 +78,19 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 var errOther = errors.New("its bytes are not those that were kept")
 
 func (t *Tree) verify(ctx context.Context, f File, read func(int64)) error {
-	sum := sha256.New()
-	to := io.Discard
-	if f.record != nil && f.record.SHA256 != "" {
-		to = sum
-	}
 	for try := 1; ; try++ {
 		body, o, err := t.Store.Open(ctx, f.object.Key, 0, -1)
 		if err != nil {
 			return err
 		}
-		sum.Reset()
-		err = fill(to, body, o.Size, read)
+		sum := f.record.sums()
+		err = fill(sum, body, o.Size, read)
 		body.Close()
 		switch {
 		case err != nil && try < tries && ctx.Err() == nil:
 		case err != nil:
 			return err
-		case to == io.Discard || o.ETag != f.object.ETag || hex.EncodeToString(sum.Sum(nil)) == f.record.SHA256:
+		case o.ETag != f.object.ETag || sum.fit():
 			return nil
 		default:
 			return errOther

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	dirsync "mayfly/jobs/sync"
 	"mayfly/runner"
 )
 
@@ -48,7 +49,7 @@ func (a *app) dryRun(ctx context.Context, c *runner.Config) error {
 		return usageError(errors.New(w.redactor.Redact(err.Error())))
 	}
 	a.unbound()
-	failed := false
+	failed, partial := false, false
 	for i, t := range d.Tasks {
 		p, ok := t.Job.(previewer)
 		if !ok {
@@ -57,7 +58,10 @@ func (a *app) dryRun(ctx context.Context, c *runner.Config) error {
 		}
 		out := &prefixed{to: a.stdout, with: t.Name + ": ", redact: w.redactor.Redact}
 		if err := p.Preview(ctx, out); err != nil {
-			failed = true
+			if !errors.Is(err, dirsync.ErrSome) {
+				failed = true
+			}
+			partial = true
 			fmt.Fprintf(a.stderr, "mayfly: %s: %s\n", t.Name, w.redactor.Redact(err.Error()))
 		}
 		if ctx.Err() != nil {
@@ -66,6 +70,9 @@ func (a *app) dryRun(ctx context.Context, c *runner.Config) error {
 	}
 	if failed {
 		return &codeError{code: exitFailed}
+	}
+	if partial {
+		return &codeError{code: exitPartial}
 	}
 	return nil
 }

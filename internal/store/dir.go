@@ -8,15 +8,27 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// ownName begins the names of the files that are the store's own business.
-const ownName = ".mayfly-"
+// lockName and tmpName are the files that are the store's own business: one
+// beside all objects, and those that are being written.
+const (
+	lockName = ".mayfly-lock"
+	tmpName  = ".mayfly-tmp-" // and rand.Text
+)
+
+var tmpForm = regexp.MustCompile(`^\.mayfly-tmp-[A-Z2-7]{26}$`)
+
+// isOwn reports whether what has a path below the root is no object, whatever
+// it holds.
+func isOwn(key string) bool { return key == lockName || tmpForm.MatchString(path.Base(key)) }
 
 // A Dir keeps objects as files in a directory, private to the user (mode
 // 0700 and 0600). Several processes may use it at once, on one machine: what is
@@ -56,10 +68,8 @@ func (d *Dir) path(key string) (string, error) {
 	if err := CheckKey(key); err != nil {
 		return "", err
 	}
-	for part := range strings.SplitSeq(key, "/") {
-		if strings.HasPrefix(part, ownName) {
-			return "", fmt.Errorf("bad object key %q: names beginning with %s are the store's own", key, ownName)
-		}
+	if isOwn(key) {
+		return "", fmt.Errorf("bad object key %q: a file of this name is the store's own", key)
 	}
 	if runtime.GOOS == "windows" {
 		if err := windowsProblem(key); err != nil {

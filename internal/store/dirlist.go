@@ -18,7 +18,7 @@ func (d *Dir) List(ctx context.Context, prefix string) iter.Seq2[Object, error] 
 	return func(yield func(Object, error) bool) {
 		stopped := false
 		err := d.walk(ctx, "", prefix, func(key string, fi fs.FileInfo) bool {
-			if strings.HasPrefix(filepath.Base(key), ownName) {
+			if isOwn(key) {
 				return true
 			}
 			stopped = !yield(dirObject(key, fi, time.Time{}), nil)
@@ -121,7 +121,7 @@ func (d *Dir) AbortUploads(ctx context.Context, prefix string, before time.Time)
 	// A temporary file has no name to compare, only its directory.
 	top := prefix[:strings.LastIndex(prefix, "/")+1]
 	err := d.walk(ctx, "", top, func(p string, fi fs.FileInfo) bool {
-		if !strings.HasPrefix(filepath.Base(p), ownName+"tmp-") || !fi.ModTime().Before(before) {
+		if !tmpForm.MatchString(filepath.Base(p)) || !fi.ModTime().Before(before) {
 			return true
 		}
 		full := filepath.Join(d.root, filepath.FromSlash(p))

@@ -11,7 +11,7 @@ import (
 // goroutine that changes the store. It is held for a few system calls only, and
 // ends with the process.
 func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(d.root, ownName+"lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(d.root, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}

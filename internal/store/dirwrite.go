@@ -36,7 +36,7 @@ func (d *Dir) create(ctx context.Context, key string) (*dirWriter, error) {
 	var f *os.File
 	for range 10 {
 		if err = mkdirs(filepath.Dir(p)); err == nil {
-			tmp := filepath.Join(filepath.Dir(p), ownName+"tmp-"+rand.Text())
+			tmp := filepath.Join(filepath.Dir(p), tmpName+rand.Text())
 			f, err = os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		}
 		// Another writer may have removed a directory that was still empty.

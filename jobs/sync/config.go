@@ -207,5 +207,9 @@ func (c *Config) New(env runner.Env) (runner.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &job{config: c, env: env, filter: f, skew: skew}, nil
+	j := &job{config: c, env: env, filter: f, skew: skew}
+	if key, dir := j.dir(); env.Store != nil && j.aroundStore(dir) { // before the run makes the store
+		return nil, errAround(key, dir)
+	}
+	return j, nil
 }

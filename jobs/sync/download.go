@@ -97,5 +97,9 @@ func (r *run) removeLeftover(rel string) {
 // temporaryForm is that of the names of files that are being fetched.
 var temporaryForm = regexp.MustCompile(`^\.mayfly-[A-Z2-7]{26}\.tmp$`)
 
+// unfinishedForm is that of the names of objects that are being written to a
+// store which is a directory.
+var unfinishedForm = regexp.MustCompile(`^\.mayfly-tmp-[A-Z2-7]{26}$`)
+
 // errBroken says that a body did not come to its end: it may the next time.
 var errBroken = errors.New("the transfer broke off")

@@ -86,7 +86,7 @@ func (j *job) open(ctx context.Context) (*folder, *index, error) {
 func (j *job) openDir() (*folder, error) {
 	key, dir := j.dir()
 	if j.aroundStore(dir) {
-		return nil, fmt.Errorf("%s: the store is in %s, and would be kept in itself: name another directory, or keep the store elsewhere", key, dir)
+		return nil, errAround(key, dir)
 	}
 	if key == "to" {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -105,6 +105,10 @@ func (j *job) openDir() (*folder, error) {
 		return nil, fmt.Errorf("%s: %s: %w: name a directory that this user can read", key, dir, plain(err))
 	}
 	return in, nil
+}
+
+func errAround(key, dir string) error {
+	return fmt.Errorf("%s: the store is in %s, and would be kept in itself: name another directory, or keep the store elsewhere", key, dir)
 }
 
 // aroundStore reports whether a directory has the store in it, or the other way

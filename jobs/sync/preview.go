@@ -2,13 +2,14 @@ package dirsync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 )
 
 // Preview writes what Run would do now: + a file that is new on the other side,
 // ~ one that is replaced there, - one that is deleted there, ! what cannot be
-// kept.
+// kept. What Run would refuse is an error, as it is then.
 func (j *job) Preview(ctx context.Context, out io.Writer) error {
 	dir, x, err := j.open(ctx)
 	if err != nil {
@@ -28,6 +29,9 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 		}
 		e := p.local
 		switch {
+		case !up && !x.cut && j.isLost(p):
+			n.bad++
+			fmt.Fprintf(out, "! %q: %v\n", p.path, errLost)
 		case p.stale, e != nil && (e.gone || e.leftover):
 		case e != nil && e.problem != nil:
 			n.bad++
@@ -41,11 +45,19 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 				line(&n.gone, "-", p.path)
 			}
 		case p.local == nil || p.object == nil:
+			if err := j.readable(ctx, dir, p); err != nil {
+				n.bad++
+				fmt.Fprintf(out, "! %q: %v\n", p.path, err)
+				continue
+			}
 			line(&n.made, "+", p.path)
 		case r.same(p):
 			n.same++
 		default:
 			differs, _, err := j.differs(ctx, dir, p, nil)
+			if err == nil && differs {
+				err = j.readable(ctx, dir, p)
+			}
 			if err != nil {
 				n.bad++
 				fmt.Fprintf(out, "! %q: %v\n", p.path, err)
@@ -58,7 +70,29 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%d new, %d replaced, %d deleted, %d unchanged, %d that cannot be kept\n", n.made, n.replaced, n.gone, n.same, n.bad)
 	if all := n.same + n.replaced + n.gone; n.gone > j.config.MaxDelete.of(all) {
-		fmt.Fprintf(out, "%d of %d are more than max_delete: %s allows: nothing would be deleted\n", n.gone, all, j.config.MaxDelete)
+		return fmt.Errorf("%d of %d are more than max_delete: %s allows: nothing would be deleted, and the run would fail", n.gone, all, j.config.MaxDelete)
+	}
+	switch {
+	case n.same+n.made+n.replaced+n.bad == 0:
+		return j.none()
+	case n.bad > 0:
+		return ErrSome
 	}
 	return nil
+}
+
+// ErrSome says that a run would bring over all but some files.
+var ErrSome = errors.New("files marked with ! would fail, and nothing would be deleted: cure that, or leave them out with exclude")
+
+// readable says why a file cannot be read to be kept; nil for what is brought
+// back.
+func (j *job) readable(ctx context.Context, dir *folder, p pair) error {
+	if j.config.From == "" {
+		return nil
+	}
+	s, err := openSource(ctx, dir, p.path, nil)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }

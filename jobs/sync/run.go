@@ -200,13 +200,18 @@ func (r *run) list(ctx context.Context, up bool, tasks, order chan<- *task) erro
 			order <- t // whoever writes the index ends with the workers
 		}
 	}
-	switch {
-	case r.files > 0 || r.unread > 0:
-		return nil
-	case up:
-		return fmt.Errorf("from: %s has no file that the config takes: is its disk mounted? nothing was changed in the store", r.config.From)
+	if r.files == 0 && r.unread == 0 {
+		return r.none()
 	}
-	return fmt.Errorf("to: the store has no file under %s/ that the config takes: nothing was changed in %s", r.env.Prefix, r.config.To)
+	return nil
+}
+
+// none says that there is nothing to bring over.
+func (j *job) none() error {
+	if j.config.From != "" {
+		return fmt.Errorf("from: %s has no file that the config takes: is its disk mounted? nothing was changed in the store", j.config.From)
+	}
+	return fmt.Errorf("to: the store has no file under %s/ that the config takes: nothing was changed in %s", j.env.Prefix, j.config.To)
 }
 
 // file takes note of a pair, and reports whether it is a file to bring over.

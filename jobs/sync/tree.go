@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -252,10 +253,19 @@ func (w *Watcher) List(ctx context.Context, prefix string) iter.Seq2[store.Objec
 	}
 }
 
+// inOther reports whether a prefix lies within that of another one: then what
+// looks like an index there is files of that one, like the copy of a store.
+func (w *Watcher) inOther(prefix string) bool {
+	return slices.ContainsFunc(w.Prefixes, func(p string) bool { return strings.HasPrefix(prefix, p+"/") })
+}
+
 // Trees opens them.
 func (w *Watcher) Trees(ctx context.Context) ([]*Tree, error) {
 	var list []*Tree
 	for _, p := range w.Prefixes {
+		if w.inOther(p) {
+			continue
+		}
 		t, err := open(ctx, w.Store, p, nil)
 		if err != nil {
 			return nil, err

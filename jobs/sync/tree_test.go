@@ -55,6 +55,29 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// An index that was a file of the directory is one in the store.
+func TestIndexInsideSource(t *testing.T) {
+	t.Parallel()
+	everyStore(t, func(t *testing.T, w *world) {
+		const own, tmp = ".mayfly-restore.json", ".mayfly-tmp-AAAAAAAAAAAAAAAAAAAAAAAAAA"
+		w.write("sub/.mayfly/20260101T000000Z/00001.gz", "x", "-/.mayfly/20260101T000000Z/end.gz", "", "a", "1",
+			"d/"+own, "2", "d/.mayfly-lock", "3", "d/"+tmp, "unfinished", ".mayfly-x/y", "4", ".mayfly-tmp-notes", "5")
+		w.expect(7, 0)
+		w.expect(0, 7)
+		w.same(map[string]string{own: w.stored()["d/"+own]}, map[string]string{own: "2"})
+		seen := &Watcher{Store: w.st}
+		for range seen.List(t.Context(), "") {
+		}
+		trees, err := seen.Trees(t.Context())
+		if err != nil || len(trees) != 1 || trees[0].Path() != "my/docs" {
+			t.Errorf("%+v, %v", trees, err)
+		}
+		if got := w.kept("my/docs/sub").Path(); got != "my/docs/sub" {
+			t.Error(got)
+		}
+	})
+}
+
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

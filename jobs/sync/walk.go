@@ -88,6 +88,7 @@ func (w walker) dir(dir *os.Root, at string) bool {
 		case quiet:
 		case temporaryForm.MatchString(n.name):
 			going = w.yield(entry{path: rel, leftover: true})
+		case unfinishedForm.MatchString(n.name): // no store in a directory can hold it, and nobody misses it
 		case w.filter.takes(rel):
 			if e, there := w.look(dir, n.name, rel); there {
 				going = w.yield(e)

@@ -1,0 +1,96 @@
+//go:build unix
+
+package dirsync
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mayfly/internal/store"
+	"mayfly/runner"
+)
+
+// A preview refuses what the run will.
+func TestPreviewRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		do   func(w *world)
+		err  string
+		says string
+	}{
+		"an empty directory":   {do: func(w *world) { w.remove("a"); w.remove("b"); w.remove("c") }, err: "has no file that the config takes"},
+		"nothing in the store": {do: func(w *world) { w.config = Config{To: w.dir, Include: []string{"*.jpg"}} }, err: "the store has no file under my/docs/"},
+		"too much is gone":     {do: func(w *world) { w.remove("a"); w.remove("b"); w.config.Delete = true }, err: "2 of 3 are more than max_delete: 10% allows"},
+		"lost in the store":    {do: func(w *world) { w.drop("my/docs/a"); w.config = Config{To: w.dir} }, err: ErrSome.Error(), says: `! "a": the store has lost it`},
+		"a name":               {do: func(w *world) { w.write("x\ny", "1") }, err: ErrSome.Error(), says: `! "x\ny": the store cannot keep this name`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.write("a", "1", "b", "2", "c", "3")
+			w.expect(3, 0)
+			c.do(w)
+			var out strings.Builder
+			err := w.job().Preview(t.Context(), &out)
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%v, want %q", err, c.err)
+			}
+			mustContain(t, out.String(), c.says)
+			if r := w.run(); r.err == nil && len(r.failed()) == 0 {
+				t.Errorf("the run does not refuse it")
+			}
+		})
+	}
+}
+
+// What cannot be read is found without being compared. As root everything can
+// be read, but no socket.
+func TestPreviewReads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write("a", "1")
+	j := w.job()
+	dir, _, err := j.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	p := pair{path: "a"}
+	if err := j.readable(t.Context(), dir, p); err != nil {
+		t.Error(err)
+	}
+	if os.Geteuid() == 0 {
+		w.remove("a")
+		if err := os.Symlink("b", filepath.Join(w.dir, "a")); err != nil {
+			t.Fatal(err)
+		}
+	} else if err := os.Chmod(filepath.Join(w.dir, "a"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.readable(t.Context(), dir, p); err == nil {
+		t.Error("it can be read")
+	}
+}
+
+// A store below the directory is refused before anything is made there.
+func TestStoreInsideIsRefusedFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write("a", "1")
+	st, err := store.NewDir(filepath.Join(w.dir, "backups"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []Config{{From: w.dir}, {To: w.dir}, {To: filepath.Join(w.dir, "backups/docs")}} {
+		_, err = c.New(runner.Env{Job: "docs", Prefix: "docs", Store: st})
+		if err == nil || !strings.Contains(err.Error(), "would be kept in itself") {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "backups")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}

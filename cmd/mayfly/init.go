@@ -37,7 +37,12 @@ func newInitGithubCmd(a *app) *cobra.Command {
 		Example: `  mayfly init github --owner octocat
   mayfly init github --owner me --store s3://onlinebackupbucket --region eu-west-1 --email you@example.com --start "0 17 * * FRI"`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.initGithub(s) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.initOutput(cmd, &s); err != nil {
+				return err
+			}
+			return a.initGithub(s)
+		},
 	}
 	f := c.Flags()
 	f.StringSliceVar(&s.owners, "owner", nil, "`USER` or organization to back up, or me: all that your token can read; may be repeated")
@@ -56,7 +61,10 @@ func newInitSyncCmd(a *app) *cobra.Command {
 		Example: `  mayfly init sync --from /srv/documents
   mayfly init sync --from /srv/documents --store s3://documentsbucket --region eu-west-1`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.initOutput(cmd, &s); err != nil {
+				return err
+			}
 			if s.from == "" {
 				return usageError(errors.New("init sync: which directory? add --from DIRECTORY"))
 			}
@@ -90,6 +98,21 @@ func (s *starter) flags(f *pflag.FlagSet, name string) {
 func (s *starter) scheduleFlags(f *pflag.FlagSet, startUsage string) {
 	f.StringVar(&s.start, "start", "", startUsage)
 	f.StringVar(&s.zone, "timezone", "", "the time zone of --start, an IANA `NAME` like Europe/Berlin (default UTC)")
+}
+
+// initOutput takes --config, which every other command reads the file by, for
+// --output.
+func (a *app) initOutput(cmd *cobra.Command, s *starter) error {
+	switch f := cmd.Flags(); {
+	case !f.Changed("config"):
+	case strings.HasPrefix(a.config, "s3://"):
+		return usageError(fmt.Errorf("init %s: --config %s: a new config is written to a file: name one, check and deploy it", cmd.Name(), a.config))
+	case f.Changed("output") && a.config != s.output:
+		return usageError(fmt.Errorf("init %s: --config and --output name two files: leave one out", cmd.Name()))
+	default:
+		s.output = a.config
+	}
+	return nil
 }
 
 // initGithub writes the config for repositories.

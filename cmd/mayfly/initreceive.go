@@ -50,7 +50,10 @@ every time; it may be repeated:
     --from 203.0.113.0/24 --address backup.example.com@Z0123456789ABC \
     --store s3://hostsbucket --region eu-west-1 --email you@example.com --start "0 1 * * *"`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.initOutput(cmd, &s); err != nil {
+				return err
+			}
 			if err := r.read(); err != nil {
 				return usageError(fmt.Errorf("init receive: %w", err))
 			}

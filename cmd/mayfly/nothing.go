@@ -15,6 +15,9 @@ import (
 // nothingThere says that a store has no archive below a path, and what may
 // have been meant.
 func nothingThere(ctx context.Context, st store.Store, asked, flags string) error {
+	if err := otherwise(ctx, st, asked); err != nil {
+		return err
+	}
 	seen := &dirsync.Watcher{Store: st}
 	all, _ := archive.Repositories(ctx, seen, "")
 	if len(all) == 0 && len(seen.Prefixes) == 0 {

@@ -146,6 +146,9 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 		}
 		return a.ofData(ctx, r.tree(ctx, tree, dir))
 	case noRepo != nil && !o.all:
+		if err := otherwise(ctx, r.st, asked); err != nil {
+			return bad(err)
+		}
 		return bad(noRepo)
 	}
 	if o.pushTo != "" { // before the long work

@@ -88,7 +88,8 @@ func (r *restoring) tree(ctx context.Context, t *dirsync.Tree, dir string) error
 	for _, f := range res.Failed {
 		fmt.Fprintf(r.app.stderr, "mayfly: not restored: %s\n", runner.OneLine(f, 1000))
 	}
-	return &codeError{code: exitPartial, err: fmt.Errorf("restore %s: %s not restored", what, runner.FormatCount(res.Missed, "files"))}
+	return &codeError{code: exitPartial, err: fmt.Errorf("restore %s: %s not restored: what is in %s is whole: restore the others one by one once that is cured, or bring all that differs with a job sync: {to: DIRECTORY}",
+		what, runner.FormatCount(res.Missed, "files"), dir)}
 }
 
 // measure finds out whether a tree is a single file, and how much there is, if

@@ -67,6 +67,9 @@ func (s *S3) explain(doing, key string, err error) (what, fix string) {
 		return "the credentials have expired", "renew them"
 	case code == "InvalidAccessKeyId" || code == "InvalidToken" || code == "SignatureDoesNotMatch":
 		return "the store does not accept the credentials (" + code + ")", "check access key and secret"
+	case code == "InvalidObjectState": // https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html
+		return "it lies in a storage class that cannot be read at once (GLACIER or DEEP_ARCHIVE)",
+			"have S3 bring it back first, which takes hours: aws s3api restore-object --bucket " + s.bucket + " --key '" + strings.ReplaceAll(s.full(key), "'", `'\''`) + "' --restore-request Days=7; then try again"
 	case code == "RequestTimeTooSkewed":
 		return "this machine's clock is wrong", "set the clock"
 	case strings.Contains(err.Error(), "get identity:") || strings.Contains(err.Error(), "no EC2 IMDS role found"):

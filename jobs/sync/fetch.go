@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"sync"
+	"syscall"
 	"time"
 
 	"mayfly/internal/store"
@@ -26,6 +27,11 @@ var fetchBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 // one brings one object to a path below root, as a whole or not at all. known
 // is what the index says of it, nil where it says nothing.
 func (f fetch) one(ctx context.Context, rel string, o store.Object, known *record, read func(int64)) (err error) {
+	defer func() {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			err = fmt.Errorf("%w: free some space there, or name a directory on a larger disk", err)
+		}
+	}()
 	if !fs.ValidPath(rel) {
 		return errors.New("this name leads out of the directory")
 	}
@@ -113,7 +119,7 @@ func fill(w io.Writer, body io.Reader, size int64, read func(int64)) error {
 // attributes are the time and the permissions that a file is to have.
 func attributes(ctx context.Context, st store.Store, o store.Object, known *record) (time.Time, fs.FileMode, error) {
 	if known != nil {
-		return time.Unix(0, known.MTime), permissions(known.Mode), nil
+		return known.MTime.settable(), permissions(known.Mode), nil
 	}
 	mtime, mode := o.Modified, fs.FileMode(0o644)
 	over, ok := st.(store.Overwriter)
@@ -125,7 +131,7 @@ func attributes(ctx context.Context, st store.Store, o store.Object, known *reco
 		return mtime, mode, err
 	}
 	if t, ok := timeIn(meta); ok {
-		mtime = time.Unix(0, t)
+		mtime = t.settable()
 	}
 	if m, ok := modeIn(meta); ok {
 		mode = permissions(m)

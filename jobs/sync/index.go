@@ -25,8 +25,8 @@ const indexDir = ".mayfly/"
 type record struct {
 	Path  string     `json:"path"`
 	Size  int64      `json:"size"`
-	MTime int64      `json:"mtime"` // nanoseconds since 1970
-	Mode  uint32     `json:"mode"`  // as st_mode has it
+	MTime moment     `json:"mtime"`
+	Mode  uint32     `json:"mode"` // as st_mode has it
 	ETag  store.ETag `json:"etag"`
 	// SHA256 is there when files are compared by checksum.
 	SHA256 string `json:"sha256,omitempty"`

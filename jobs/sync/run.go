@@ -270,7 +270,7 @@ func (r *run) recorded(p pair) bool {
 		return false
 	}
 	fi := p.local.info
-	return fi.Size() == p.known.Size && fi.ModTime().UnixNano() == p.known.MTime && r.sameMode(p.known.Mode, modeOf(fi))
+	return fi.Size() == p.known.Size && r.sameTime(momentOf(fi.ModTime()), p.known.MTime) && r.sameMode(p.known.Mode, modeOf(fi))
 }
 
 // lost says that the index of the last run cannot be read on.

@@ -143,10 +143,10 @@ func (j *job) differs(ctx context.Context, dir *folder, p pair, read func(int64)
 	if o == nil || o.Size != fi.Size() {
 		return true, nil, nil
 	}
-	is := &record{Path: p.path, Size: fi.Size(), MTime: fi.ModTime().UnixNano(), Mode: modeOf(fi), ETag: o.ETag}
+	is := &record{Path: p.path, Size: fi.Size(), MTime: momentOf(fi.ModTime()), Mode: modeOf(fi), ETag: o.ETag}
 	if p.known != nil {
 		if j.config.Compare != compareChecksum {
-			return p.known.MTime != is.MTime || !j.sameMode(p.known.Mode, is.Mode), p.known, nil
+			return !j.sameTime(p.known.MTime, is.MTime) || !j.sameMode(p.known.Mode, is.Mode), p.known, nil
 		}
 		if p.known.SHA256 != "" {
 			sum, crc, err := sumOf(ctx, dir, p.local, sha256.New(), read)
@@ -166,12 +166,21 @@ func (j *job) differs(ctx context.Context, dir *folder, p pair, read func(int64)
 		}
 		if t, ok := timeIn(meta); ok {
 			m, ok := modeIn(meta)
-			return t != is.MTime || ok && !j.sameMode(m, is.Mode), is, nil
+			return !j.sameTime(t, is.MTime) || ok && !j.sameMode(m, is.Mode), is, nil
 		}
 	}
 	same, crc, err := sameBytes(ctx, dir, p.local, o, read)
 	is.CRC32C = crc
 	return !same, is, err
+}
+
+// sameTime compares times of files: of what is brought back, those that can be
+// set.
+func (j *job) sameTime(a, b moment) bool {
+	if j.config.To != "" {
+		return a.settable().Equal(b.settable())
+	}
+	return a == b
 }
 
 // sameMode compares modes as stat(2) has them: of what is brought back, what

@@ -143,7 +143,7 @@ func (t *Tree) file(p pair) File {
 	f := File{Size: p.object.Size, Modified: p.object.Modified, object: *p.object, record: p.known}
 	f.Path, _ = t.relative(p.path)
 	if p.known != nil {
-		f.Modified, f.Mode, f.Known = time.Unix(0, p.known.MTime), permissions(p.known.Mode), true
+		f.Modified, f.Mode, f.Known = p.known.MTime.time(), permissions(p.known.Mode), true
 	}
 	return f
 }

@@ -109,6 +109,11 @@ func TestRestore(t *testing.T) {
 	if err != nil || res.Files != 2 || res.Missed != 3 || len(res.Failed) != 3 || res.Bytes != 300<<10+1 || n < res.Bytes {
 		t.Errorf("%+v, %v, %d read", res, err, n)
 	}
+	if !slices.ContainsFunc(res.Failed, func(s string) bool {
+		return strings.Contains(s, "GLACIER or DEEP_ARCHIVE): have S3 bring it back first, which takes hours: aws s3api restore-object --bucket bucket --key 'deep/my/docs/d/c'")
+	}) {
+		t.Errorf("no advice for what is cold: %q", res.Failed)
+	}
 	w.dir = dir
 	w.same(w.here(), map[string]string{"a": "1", "d/b": strings.Repeat("x", 300<<10)})
 }

@@ -101,7 +101,7 @@ func (r *run) uploadOnce(ctx context.Context, p pair, it *runner.Item) (changed 
 	if err != nil {
 		return false, nil, "write", err
 	}
-	rec = &record{Path: p.path, Size: fi.Size(), MTime: fi.ModTime().UnixNano(), Mode: modeOf(fi), ETag: o.ETag, CRC32C: src.checksum()}
+	rec = &record{Path: p.path, Size: fi.Size(), MTime: momentOf(fi.ModTime()), Mode: modeOf(fi), ETag: o.ETag, CRC32C: src.checksum()}
 	if src.sum != nil {
 		rec.SHA256 = hex.EncodeToString(src.sum.Sum(nil))
 	}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +25,6 @@ type cgroup struct {
 	path string   // of the group
 	dir  *os.File // open on path
 	v1   map[string]string
-	link *os.File // keeps its user from blocked addresses, elsewhere too
 }
 
 // newCgroup makes a group directly below the mount: a group that has
@@ -170,8 +171,9 @@ func (c *cgroup) enterV1() (back func(), err error) {
 	return back, nil
 }
 
-// block drops what the group sends to addresses, and what uid sends there from
-// anywhere: a service manager may start programs for a user outside of it.
+// block drops what the group sends to addresses, and until mayfly ends what uid
+// sends there from anywhere: a service manager may start programs for a user
+// outside of the group, and after its end.
 func (c *cgroup) block(addresses []netip.Addr, uid int) error {
 	p, err := loadFilter(addresses, -1)
 	if err != nil {
@@ -181,24 +183,13 @@ func (c *cgroup) block(addresses []netip.Addr, uid int) error {
 	if err := attach(p, c.dir); err != nil {
 		return err
 	}
-	byUser, err := loadFilter(addresses, uid)
-	if err != nil {
-		return err
-	}
-	defer byUser.Close()
-	root, err := os.Open(c.root)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	c.link, err = link(byUser, root)
-	return err
+	return filters.keep(addresses, uid, c.root)
 }
 
-// each calls f for the group and all groups below it, the lowest first.
-func (c *cgroup) each(f func(dir string)) {
+// each calls f for a group and all groups below it, the lowest first.
+func each(group string, f func(dir string)) {
 	var list []string
-	_ = filepath.WalkDir(c.path, func(p string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(group, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			list = append(list, p)
 		}
@@ -209,10 +200,22 @@ func (c *cgroup) each(f func(dir string)) {
 	}
 }
 
-// processes are those of the group and of the groups below it.
+// processes are those of the group and of the groups below it, those included
+// that are left in its groups of version 1 alone.
 func (c *cgroup) processes() []int {
-	var list []int
-	c.each(func(dir string) {
+	list := processesOf(c.path)
+	for _, dir := range c.v1 {
+		for _, pid := range processesOf(dir) {
+			if pid != os.Getpid() && !slices.Contains(list, pid) { // a thread may be on its way through
+				list = append(list, pid)
+			}
+		}
+	}
+	return list
+}
+
+func processesOf(group string) (list []int) {
+	each(group, func(dir string) {
 		b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 		if err != nil { // a threaded group, whose processes are above it
 			return
@@ -224,6 +227,20 @@ func (c *cgroup) processes() []int {
 		}
 	})
 	return list
+}
+
+// holds reports whether a process is in all of the groups, or gone.
+func (c *cgroup) holds(pid int) bool {
+	groups := cgroupsOf(pid)
+	if groups == "" {
+		return true
+	}
+	for _, dir := range append([]string{c.path}, slices.Collect(maps.Values(c.v1))...) {
+		if !strings.Contains(groups, "/"+filepath.Base(dir)) {
+			return false
+		}
+	}
+	return true
 }
 
 // populated reports whether there is a process in the group or below it.
@@ -271,25 +288,22 @@ func (c *cgroup) remove() error {
 	var err error
 	for try := 0; try < 50; try++ {
 		err = nil
-		c.each(func(dir string) {
+		each(c.path, func(dir string) {
 			if e := os.Remove(dir); e != nil && !errors.Is(e, fs.ErrNotExist) {
 				err = e
 			}
 		})
-		for controller, dir := range c.v1 {
-			if e := os.Remove(dir); e != nil && !errors.Is(e, fs.ErrNotExist) {
-				err = e
-				continue
-			}
-			delete(c.v1, controller)
+		for _, dir := range c.v1 {
+			each(dir, func(dir string) {
+				if e := os.Remove(dir); e != nil && !errors.Is(e, fs.ErrNotExist) {
+					err = e
+				}
+			})
 		}
 		if err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
-	}
-	if c.link != nil {
-		err = errors.Join(err, c.link.Close())
 	}
 	return errors.Join(err, c.dir.Close())
 }

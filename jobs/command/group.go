@@ -13,7 +13,8 @@ type groupOptions struct {
 	required  bool   // no command without that limit
 	confined  bool   // unprivileged for good, and kept from blocked
 	blocked   []netip.Addr
-	uid       int // of a confined command
+	uid       int  // of a confined command, and of one with sweep
+	sweep     bool // what others start for its user ends with it, too
 }
 
 const (
@@ -25,6 +26,8 @@ const (
 	settleTime = 500 * time.Millisecond
 	// killTime is what SIGKILL has to take effect.
 	killTime = time.Second
+	// cleanTime is what there is to remove what outlasts processes.
+	cleanTime = 2 * time.Second
 )
 
 // metadataAddresses are where an instance's credentials are to be had, by

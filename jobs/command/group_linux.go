@@ -3,30 +3,38 @@ package command
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A group is all processes of one command: those in its control group, which
-// needs root to make and to leave, and those that carry the command's mark in
-// their environment or are in its process group.
+// A group is all processes of one command: those in its control groups, which
+// need root to make and to leave; those that carry the command's mark in their
+// environment, are in its session or process group, or descend from one of it,
+// orphans included; and those that others have started for its user.
 type group struct {
 	options groupOptions
 	cgroup  *cgroup // nil where there is none to be had
-	pid     int     // the first process, and its process group
+	pid     int     // the first process, its process group and session
 	over    chan struct{}
+	before  map[int]string // processes that were there already, and when they began
+	others  []string       // of these, the names of the user's own
+
+	mu      sync.Mutex
+	escaped map[string]bool // names of processes that were found out of a control group
 }
 
 // newGroup makes an empty group. The error says what to do.
 func newGroup(o groupOptions) (*group, error) {
-	g := &group{options: o, over: make(chan struct{})}
+	g := &group{options: o, over: make(chan struct{}), escaped: map[string]bool{}}
+	g.take()
 	var err error
 	if os.Geteuid() == 0 {
 		g.cgroup, err = newCgroup()
@@ -81,26 +89,76 @@ func (g *group) start(cmd *exec.Cmd) error {
 	}
 	cmd.SysProcAttr.Setsid = true
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if err := adopt(); err != nil {
+		return fmt.Errorf("adopt what the command leaves: %w", err)
+	}
 	// A descriptor that mayfly was started with is nobody's business.
 	_ = unix.CloseRange(3, uint(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
 	if g.cgroup != nil {
 		cmd.SysProcAttr.UseCgroupFD = true
 		cmd.SysProcAttr.CgroupFD = int(g.cgroup.dir.Fd())
 	}
-	started := make(chan error, 1)
+	begun := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this
 		err := g.startHere(cmd)
-		started <- err
+		begun <- err
 		if err == nil {
 			<-g.over
 		}
 	}()
-	err := <-started
+	err := <-begun
 	if err == nil {
 		g.pid = cmd.Process.Pid
+		go g.watch()
 	}
 	return err
+}
+
+// watch lets adopted processes go, and sees who leaves the control groups of
+// version 1, until the group is over.
+func (g *group) watch() {
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			started.reap(g.before)
+			g.noteEscapes()
+		case <-g.over:
+			started.reap(g.before)
+			return
+		}
+	}
+}
+
+// noteEscapes takes down who is in one of the control groups and not in all:
+// root alone can do that, and then not all of the limits hold.
+func (g *group) noteEscapes() {
+	if g.cgroup == nil || g.options.confined {
+		return
+	}
+	for _, pid := range g.cgroup.processes() {
+		p, ok := processOf(pid)
+		if pid != os.Getpid() && ok && p.state != 'Z' && !g.cgroup.holds(pid) {
+			g.escape(pid)
+		}
+	}
+}
+
+func (g *group) escape(pid int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if name := nameOf(pid); len(g.escaped) < 10 {
+		g.escaped[name] = true
+	}
+}
+
+// escapes are the names of processes that have left one of its control groups.
+func (g *group) escapes() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Sorted(maps.Keys(g.escaped))
 }
 
 func (g *group) startHere(cmd *exec.Cmd) error {
@@ -117,7 +175,7 @@ func (g *group) startHere(cmd *exec.Cmd) error {
 		defer back()
 	}
 	for try := 0; ; try++ {
-		err := cmd.Start()
+		err := started.start(cmd)
 		// Another thread's child may hold the file that was just written
 		// open for writing for a moment (https://go.dev/issue/22315).
 		if !errors.Is(err, syscall.ETXTBSY) || try == 20 {
@@ -133,16 +191,42 @@ func (g *group) startHere(cmd *exec.Cmd) error {
 
 // members are the processes of the group that are alive.
 func (g *group) members() []int {
-	var list []int
+	all := processes()
+	in, inside := map[int]bool{}, map[int]bool{}
 	if g.cgroup != nil {
-		list = g.cgroup.processes()
+		for _, pid := range g.cgroup.processes() {
+			in[pid], inside[pid] = true, true
+		}
 	}
-	if g.options.confined {
-		return list // it cannot have left
+	for _, pid := range g.strays(all) {
+		in[pid], inside[pid] = true, true
 	}
-	for _, pid := range allProcesses() {
-		if pid != os.Getpid() && !slices.Contains(list, pid) && (hasMark(pid, g.options.mark) || g.pid > 0 && pgrp(pid) == g.pid) && state(pid) != 'Z' {
-			list = append(list, pid)
+	if !g.options.confined { // else it cannot have left
+		for _, p := range all {
+			if g.before[p.pid] == p.start {
+				continue
+			}
+			if g.pid > 0 && (p.group == g.pid || p.session == g.pid) || markOf(p.pid) == g.options.mark || g.isOrphan(p) {
+				in[p.pid] = true
+			}
+		}
+		for grown := true; grown; {
+			grown = false
+			for _, p := range all {
+				if in[p.parent] && !in[p.pid] {
+					in[p.pid], grown = true, true
+				}
+			}
+		}
+	}
+	var list []int
+	for _, p := range all {
+		if !in[p.pid] {
+			continue
+		}
+		list = append(list, p.pid)
+		if g.cgroup != nil && (!inside[p.pid] || !g.options.confined && !g.cgroup.holds(p.pid)) {
+			g.escape(p.pid)
 		}
 	}
 	return list
@@ -203,60 +287,13 @@ func (g *group) oomKills(killed bool) int {
 // close lets go of the group once it is empty.
 func (g *group) close() error {
 	close(g.over)
+	if g.pid > 0 {
+		started.forget(g.pid)
+	}
 	if g.cgroup == nil {
 		return nil
 	}
 	return g.cgroup.remove()
-}
-
-// nameOf is what people call a process.
-func nameOf(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return fmt.Sprint(pid)
-	}
-	return strings.TrimSpace(string(b))
-}
-
-func allProcesses() []int {
-	d, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer d.Close()
-	names, _ := d.Readdirnames(-1)
-	var list []int
-	for _, n := range names {
-		var pid int
-		if _, err := fmt.Sscanf(n, "%d", &pid); err == nil {
-			list = append(list, pid)
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
-// hasMark reports whether the process was given the mark with its environment.
-func hasMark(pid int, mark string) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && slices.Contains(strings.Split(string(b), "\x00"), mark)
-}
-
-func pgrp(pid int) int {
-	id, err := unix.Getpgid(pid)
-	if err != nil {
-		return -1
-	}
-	return id
-}
-
-// state is a letter: R, S, D, Z ... (proc_pid_stat(5)).
-func state(pid int) byte {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if i := strings.LastIndexByte(string(b), ')'); err == nil && i >= 0 && i+2 < len(b) {
-		return b[i+2]
-	}
-	return 'Z'
 }
 
 // memoryOfMachine is how much there is, 0 when that is not known.

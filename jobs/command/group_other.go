@@ -63,6 +63,9 @@ func (g *group) kill() []int {
 }
 
 func (g *group) oomKills(bool) int { return 0 }
+func (g *group) escapes() []string { return nil }
+func (g *group) spared() []string  { return nil }
+func (g *group) alone() bool       { return false }
 func (g *group) close() error      { return nil }
 
 func nameOf(pid int) string { return strconv.Itoa(pid) }

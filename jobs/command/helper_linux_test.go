@@ -29,6 +29,15 @@ func TestMain(m *testing.M) {
 		case "who":
 			fmt.Println(os.Getuid(), os.Geteuid())
 			return
+		case "knock": // asks a manager to start something
+			if c, err := net.Dial("unix", os.Args[2]); err == nil {
+				_, _ = c.Read(make([]byte, 1))
+				return
+			}
+			os.Exit(1)
+		case "leaves":
+			leave(os.Args[2:])
+			return
 		case "hog":
 			hog(os.Args[2])
 			return
@@ -164,5 +173,19 @@ func udp(address string) func() error {
 		defer c.Close()
 		_, err = c.Write([]byte("x"))
 		return err
+	}
+}
+
+// leave makes what outlasts a process.
+func leave(names []string) {
+	_, err := unix.SysvShmGet(unix.IPC_PRIVATE, 4096, unix.IPC_CREAT|0o600)
+	_, _, queue := unix.Syscall(unix.SYS_MSGGET, unix.IPC_PRIVATE, unix.IPC_CREAT|0o600, 0)
+	_, _, semaphore := unix.Syscall(unix.SYS_SEMGET, unix.IPC_PRIVATE, 1, unix.IPC_CREAT|0o600)
+	for _, n := range names {
+		err = errors.Join(err, os.Mkdir(n, 0o700), os.WriteFile(filepath.Join(n, "file"), []byte("x"), 0o600))
+	}
+	if err != nil || queue != 0 || semaphore != 0 {
+		fmt.Println(err, queue, semaphore)
+		os.Exit(1)
 	}
 }

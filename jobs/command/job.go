@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -119,6 +120,7 @@ type running struct {
 	item  *runner.Item
 	cmd   *exec.Cmd
 	group *group
+	was   remains // before it began
 	out   *output
 	said  chan struct{} // closed when all of its output is read
 }
@@ -133,6 +135,8 @@ func (r *running) live(ctx context.Context, who account) (runner.Outcome, *runne
 	}
 	r.cmd.Env = append(r.cmd.Env, mark)
 	o := groupOptions{mark: mark, memory: int64(c.Memory), required: c.Memory > 0, confined: j.confined(), blocked: j.blocked, uid: who.uid, processes: j.processes}
+	// A machine that ends with the run is nobody else's.
+	o.sweep = j.env.Instance && !who.own && who.uid > 0
 	if o.memory == 0 && j.env.Instance {
 		o.memory = memoryOfMachine() / 5 * 4 // the report needs some, too
 	}
@@ -144,6 +148,10 @@ func (r *running) live(ctx context.Context, who account) (runner.Outcome, *runne
 			r.rec.Log().Warn("cannot remove the command's control group", runner.KeyErr, err)
 		}
 	}()
+	if o.sweep && !r.group.alone() {
+		r.rec.Log().Info(who.String() + " has other processes on this machine: of what is started for it meanwhile, only what its own service manager starts ends with the command")
+	}
+	r.was = remainsOf(who.uid)
 	stopReading, err := r.pipe()
 	if err != nil {
 		return runner.Failed, &runner.Problem{Reason: err.Error()}
@@ -243,16 +251,55 @@ func (r *running) tidy(cut string) []int {
 		names = append(names, nameOf(pid))
 	}
 	stuck := r.group.kill()
+	warn := func(reason, fix string) {
+		r.rec.Warn(runner.Problem{Item: r.job.env.Job, Reason: reason, Fix: fix})
+	}
 	if len(left) > 0 && cut == "" {
-		r.rec.Warn(runner.Problem{
-			Item: r.job.env.Job, Reason: fmt.Sprintf("%s it had left running ended with it: %s", countProcesses(len(left)), strings.Join(names, ", ")),
-			Fix: "let the command wait for what it starts",
-		})
+		warn(fmt.Sprintf("%s it had left running ended with it: %s", countProcesses(len(left)), strings.Join(names, ", ")), "let the command wait for what it starts")
+	}
+	if out := r.group.escapes(); len(out) > 0 {
+		warn("processes of it had left their control groups, so its limits did not hold for them: "+strings.Join(out, ", "), "let it stay in them; what needs groups of its own is better a service of the machine's")
+	}
+	if more := r.group.spared(); len(more) > 0 {
+		warn(fmt.Sprintf("processes that others have started for its user meanwhile go on, for the user has others too: %s", strings.Join(more[:min(len(more), 10)], ", ")), "name a user that nothing else on the machine has")
+	}
+	if len(stuck) == 0 {
+		r.clean(warn)
 	}
 	if len(stuck) > 0 {
-		r.rec.Warn(runner.Problem{Item: r.job.env.Job, Reason: "processes of it could not be ended" + numbers(stuck), Fix: "they are stuck in the kernel, or another user's: end them yourself"})
+		warn("processes of it could not be ended"+numbers(stuck), "they are stuck in the kernel, or another user's: end them yourself")
 	}
 	return stuck
+}
+
+// clean removes what outlasts processes.
+func (r *running) clean(warn func(reason, fix string)) {
+	type result struct {
+		removed, left []string
+		err           error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var res result
+		res.removed, res.left, res.err = r.was.sweep(r.group.alone())
+		done <- res
+	}()
+	var res result
+	select {
+	case res = <-done:
+	case <-time.After(cleanTime):
+		res.err = errors.New("it takes too long")
+	}
+	some := func(names []string) string { return list(names[:min(len(names), shown)], max(0, len(names)-shown)) }
+	if len(res.removed) > 0 {
+		warn("it had left behind, and with it was removed: "+some(res.removed), "let the command remove what it makes; what is to stay belongs below dir, or among its artifacts")
+	}
+	if len(res.left) > 0 {
+		warn("made while it ran, perhaps by it, and still there: "+some(res.left), "let the command remove it, or see ipcs and remove it with ipcrm")
+	}
+	if res.err != nil {
+		warn("not all that it had left behind could be removed: "+runner.OneLine(res.err.Error(), 300), "remove it yourself")
+	}
 }
 
 func countProcesses(n int) string {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 )
 
+// markName is the variable that marks what belongs to a command.
+const markName = "MAYFLY_COMMAND"
+
 // newMark is a variable that no other command has: by it, its processes are
 // known where they cannot be held in a control group.
 func newMark() (string, error) {
@@ -13,5 +16,5 @@ func newMark() (string, error) {
 	if _, err := rand.Read(b); err != nil {
 		return "", fmt.Errorf("mark the command: %w", err)
 	}
-	return "MAYFLY_COMMAND=" + hex.EncodeToString(b), nil
+	return markName + "=" + hex.EncodeToString(b), nil
 }

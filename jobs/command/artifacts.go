@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,8 +34,8 @@ func (j *job) prefix() string {
 type keeping struct {
 	job  *job
 	who  account
-	from *os.Root
 	item *runner.Item
+	work errgroup.Group
 
 	files   int
 	odd     []string // neither files nor directories
@@ -57,45 +56,59 @@ func (j *job) keep(ctx context.Context, rec *runner.Recorder, item *runner.Item,
 	failed := func(err error) (runner.Outcome, *runner.Problem) {
 		return runner.Failed, &runner.Problem{Doing: "keep the artifacts of", Reason: err.Error(), Fix: "let the command leave its files in a directory " + j.config.Artifacts + " below " + w.dir}
 	}
-	rel := filepath.Clean(j.config.Artifacts)
-	if fi, err := w.inside.Lstat(rel); err != nil {
-		return failed(err)
-	} else if !fi.IsDir() {
-		return failed(fmt.Errorf("%s is no directory any more", rel))
-	}
-	root, err := w.inside.OpenRoot(rel)
+	root, err := descend(w.inside, j.config.Artifacts)
 	if err != nil {
 		return failed(err)
 	}
 	defer root.Close()
-	k := &keeping{job: j, who: a, from: root, item: item}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(uploads)
-	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+	k := &keeping{job: j, who: a, item: item}
+	k.work.SetLimit(uploads)
+	k.walk(ctx, root, "")
+	_ = k.work.Wait() // it never fails
+	if ctx.Err() != nil {
+		k.failure(".", context.Cause(ctx))
+	}
+	return k.outcome(ctx, rec)
+}
+
+// walk keeps what is in one directory, and below it. p is its path.
+func (k *keeping) walk(ctx context.Context, dir *os.Root, p string) {
+	list, err := fs.ReadDir(dir.FS(), ".")
+	if err != nil {
+		k.failure(p, err)
+	}
+	for _, d := range list {
+		if ctx.Err() != nil {
+			return
+		}
+		at := path.Join(p, d.Name())
 		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil:
-			k.failure(p, err)
 		case d.IsDir():
+			sub, err := within(dir, d.Name())
+			if err != nil {
+				k.failure(at, err)
+				continue
+			}
+			k.walk(ctx, sub, at)
+			sub.Close()
 		case !d.Type().IsRegular():
-			k.strange(p)
+			k.strange(at)
 		default:
 			k.files++
-			g.Go(func() error {
-				if err := k.store(gctx, p); err != nil {
-					k.failure(p, err)
+			f, err := regular(dir, d.Name())
+			if err != nil {
+				k.failure(at, err)
+				continue
+			}
+			k.work.Go(func() error {
+				defer f.Close()
+				if err := k.store(ctx, f, at); err != nil {
+					k.failure(at, err)
 				}
 				return nil
 			})
 		}
-		return nil
-	})
-	_ = g.Wait() // it never fails
-	if err != nil {
-		k.failure(".", err)
 	}
-	return k.outcome(ctx, rec)
 }
 
 // outcome sums up.
@@ -153,23 +166,16 @@ func (k *keeping) strange(p string) {
 }
 
 // store writes one file.
-func (k *keeping) store(ctx context.Context, p string) error {
-	key := k.job.prefix() + filepath.ToSlash(p)
+func (k *keeping) store(ctx context.Context, f *os.File, p string) error {
+	key := k.job.prefix() + p
 	if err := store.CheckKey(key); err != nil {
 		_, why, _ := strings.Cut(strings.TrimPrefix(err.Error(), fmt.Sprintf("bad object key %q", key)), ": ")
 		return fmt.Errorf("the store cannot hold this name: %s", why)
 	}
-	f, err := k.from.OpenFile(filepath.FromSlash(p), os.O_RDONLY|openFlags, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	fi, err := f.Stat()
 	switch {
 	case err != nil:
 		return err
-	case !fi.Mode().IsRegular():
-		return errors.New("it is no regular file any more")
 	case k.who.foreign(fi):
 		return errors.New("it is another user's file, which the command has only moved or linked here")
 	}

@@ -67,7 +67,7 @@ func TestNoArtifactsOfAFailure(t *testing.T) {
 	says(t, w.log.String(), "it left no artifacts")
 	w = newWorld(t)
 	p := w.bad(Config{Artifacts: "out", Run: "rmdir out; ln -s /etc out"})
-	says(t, p.String(), "out is no directory any more")
+	says(t, p.String(), "out: it is a link")
 	w = newWorld(t)
 	dir := t.TempDir()
 	if err := os.Symlink("/etc", filepath.Join(dir, "out")); err != nil {
@@ -75,6 +75,28 @@ func TestNoArtifactsOfAFailure(t *testing.T) {
 	}
 	p = w.bad(Config{Artifacts: "out/x", Dir: dir, Run: "true"})
 	says(t, p.String(), "make the directory of artifacts")
+}
+
+// No link on the way to the artifacts is followed, not even one that stays
+// inside of dir.
+func TestArtifactsBehindLinks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.bad(Config{Artifacts: "out/sub", Run: "mkdir -p private/sub; echo x > private/sub/key; rm -r out; ln -s private out"})
+	says(t, p.String(), "keep the artifacts of", "it is a link")
+	if got := w.kept(); len(got) > 0 {
+		t.Errorf("kept %q", got)
+	}
+	w = newWorld(t)
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "private"), 0o755), os.Symlink("private", filepath.Join(dir, "out"))); err != nil {
+		t.Fatal(err)
+	}
+	p = w.bad(Config{Artifacts: "out/x", Dir: dir, Run: "true"})
+	says(t, p.String(), "make the directory of artifacts", "it is a link")
+	if _, err := os.Stat(filepath.Join(dir, "private", "x")); err == nil {
+		t.Error("a directory was made behind the link")
+	}
 }
 
 // What cannot be stored is named, and the rest is kept.

@@ -64,35 +64,33 @@ func (j *job) makeWorkplace(a account) (*workplace, error) {
 	return w, nil
 }
 
-// makeArtifacts makes the directory that is kept, where there is none yet.
-// What is on the way there already is not followed out of dir.
+// makeArtifacts makes the directory that is kept, where there is none yet. A
+// link on the way there is not followed.
 func (w *workplace) makeArtifacts(rel string, a account) error {
-	for _, p := range parents(rel) {
-		err := w.inside.Mkdir(p, 0o755)
-		if errors.Is(err, fs.ErrExist) {
-			continue
+	at, err := w.inside.OpenRoot(".")
+	if err != nil {
+		return err
+	}
+	defer func() { at.Close() }()
+	for _, name := range components(rel) {
+		err := at.Mkdir(name, 0o755)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+		case err != nil:
+			return err
+		case !a.own:
+			if err := at.Lchown(name, a.uid, a.gid); err != nil {
+				return err
+			}
 		}
-		if err == nil && !a.own {
-			err = w.inside.Lchown(p, a.uid, a.gid)
-		}
+		next, err := within(at, name)
 		if err != nil {
 			return err
 		}
+		at.Close()
+		at = next
 	}
-	fi, err := w.inside.Stat(filepath.Clean(rel))
-	if err == nil && !fi.IsDir() {
-		err = fmt.Errorf("%s is no directory", rel)
-	}
-	return err
-}
-
-// parents are a, a/b, a/b/c of a/b/c.
-func parents(rel string) []string {
-	rel = filepath.Clean(rel)
-	if rel == "." {
-		return nil
-	}
-	return append(parents(filepath.Dir(rel)), rel)
+	return nil
 }
 
 // give makes the account the owner of what mayfly has made.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"mayfly/internal/store"
@@ -51,7 +52,9 @@ func (r *run) finish(ctx context.Context, jobs context.Context) {
 // deliver gets log and report to whom they are for, and releases the lock.
 //
 // The report is stored twice: before it is published, so that a cut in between
-// leaves one (published: pending), and after, with how that went.
+// leaves one (published: pending), and after, with how that went. Then it is
+// printed. Who is told last, a dead man's switch, hears of success only when
+// nothing is left that can fail.
 func (r *run) deliver(ctx context.Context) {
 	rep := r.report
 	if err := r.step(ctx, "write the log", logTime, r.logs.close); err != nil {
@@ -61,21 +64,25 @@ func (r *run) deliver(ctx context.Context) {
 	if r.Publisher != nil {
 		rep.Published = PublishedPending
 	}
-	etags, err := r.putReport(ctx, [2]store.ETag{})
-	if err != nil {
-		r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
-	}
-	if r.told(ctx) {
-		if _, err := r.putReport(ctx, etags); err != nil {
+	var etags [2]store.ETag
+	put := func() {
+		var err error
+		if etags, err = r.putReport(ctx, etags); err != nil {
 			r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
 		}
+	}
+	put()
+	if r.told(ctx) {
+		put()
 	}
 	if err := r.print(); err != nil && r.Publisher == nil {
 		// There was nobody else to tell.
 		r.problem(VerdictPartial, "print the report", err, "it is in the store: "+r.Store.URL("runs/"+r.RunID+"/report.txt"))
-		if _, err := r.putReport(ctx, etags); err != nil {
-			r.problem(VerdictPartial, "store the report", err, "check that the store can be written")
-		}
+		put()
+	}
+	if before := len(rep.Problems); r.tell(ctx, true) {
+		put()
+		r.add(rep.Problems[before:])
 	}
 	r.release(ctx)
 }
@@ -88,19 +95,19 @@ func (r *run) refuse(ctx context.Context, why error) {
 	r.keep(ctx)
 	rep.redact(r.Redact)
 	r.told(ctx)
+	r.tell(ctx, true)
 	r.print()
 }
 
-// told tells everybody: first who takes the report, then who is to know whether
-// that has worked. It reports whether the report is another one now.
+// told tells who takes the report, and not yet who is to know whether that has
+// worked. It reports whether the report is another one now.
 func (r *run) told(ctx context.Context) (changed bool) {
 	if r.Publisher != nil {
 		changed = true
 		r.publish(ctx)
 	}
 	r.begins.Wait() // each is bounded
-	changed = r.tell(ctx, false) || changed
-	return r.tell(ctx, true) || changed
+	return r.tell(ctx, false) || changed
 }
 
 // publish sends the mail. When that fails the run is not complete.
@@ -180,6 +187,22 @@ func (r *run) print() error {
 		r.log.Warn("cannot print the report", KeyErr, err)
 	}
 	return err
+}
+
+// add prints what has come to the report since it was printed.
+func (r *run) add(list []Problem) {
+	var text strings.Builder
+	fmt.Fprintf(&text, "\nSince this was printed, and the run is %s:\n", r.report.Verdict)
+	for _, p := range list {
+		fmt.Fprintf(&text, "  %s\n", p)
+	}
+	err := r.step(context.Background(), "print the report", textTime, func(context.Context) error {
+		_, err := io.WriteString(r.Out, r.Redact(text.String()))
+		return err
+	})
+	if err != nil {
+		r.log.Warn("cannot print the report", KeyErr, err)
+	}
 }
 
 // end ends the machine, once it need not be kept. It runs whatever happened

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mayfly/internal/store"
 )
 
 // A told hook notes what it hears.
@@ -57,6 +59,7 @@ func TestHooks(t *testing.T) {
 		mail  error
 		hook  error // of the first
 		last  error
+		full  bool // standard output
 		first []string
 		then  []string
 		want  Verdict
@@ -66,12 +69,16 @@ func TestHooks(t *testing.T) {
 		{name: "the mail fails", job: items(Changed), mail: errors.New("no topic"), first: []string{"began", "failed"}, then: []string{"began", "failed"}, want: VerdictFailed},
 		{name: "a hook fails", job: items(Changed), hook: errors.New("hook is down"), first: []string{"began", "complete"}, then: []string{"began", "partial"}, want: VerdictPartial},
 		{name: "the last fails", job: items(Changed), last: errors.New("hook is down"), first: []string{"began", "complete"}, then: []string{"began", "complete"}, want: VerdictPartial},
+		{name: "nothing can be printed", job: items(Changed), full: true, first: []string{"began", "complete"}, then: []string{"began", "partial"}, want: VerdictPartial},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			st := newMemStore()
 			d, out := deployment(st, Task{Name: "j", Job: tt.job})
 			d.Publisher = &mailbox{fail: func(context.Context) error { return tt.mail }}
+			if tt.full {
+				d.Publisher, d.Out = nil, broken{}
+			}
 			first := &told{name: "webhook", end: func(context.Context, *Report) error { return tt.hook }}
 			last := &told{name: "ping", last: true, end: func(context.Context, *Report) error { return tt.last }}
 			d.Hooks = []Hook{last, first}
@@ -84,12 +91,87 @@ func TestHooks(t *testing.T) {
 			}
 			failed := tt.hook != nil || tt.last != nil
 			for _, where := range []string{out.String(), st.text("runs/" + d.RunID + "/report.txt")} {
+				if tt.full {
+					break
+				}
 				if strings.Contains(where, "hook is down") != failed {
 					t.Errorf("a hook failed: %v, and the report is\n%s", failed, where)
 				}
 			}
 		})
 	}
+}
+
+// broken is a full disk.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// A second report.json that cannot be written is no success, and who has heard
+// of one from another hears again.
+func TestPingIsLast(t *testing.T) {
+	t.Parallel()
+	st := newMemStore()
+	d, _ := deployment(st, Task{Name: "j", Job: items(Changed)})
+	d.Publisher = &mailbox{}
+	d.Store = &secondFails{Store: st}
+	ping := &told{name: "ping", last: true}
+	d.Hooks = []Hook{ping}
+	rep, err := Run(t.Context(), d)
+	if err != nil || rep.Verdict != VerdictPartial || !slices.Equal(ping.heard, []string{"began", "partial"}) {
+		t.Errorf("%v %v; it heard %v", rep.Verdict, err, ping.heard)
+	}
+	d, _ = deployment(newMemStore(), Task{Name: "j", Job: items(Changed)})
+	good := &told{name: "ping", last: true}
+	d.Hooks = []Hook{good, &told{name: "other", last: true, end: func(context.Context, *Report) error { return errors.New("down") }}}
+	if rep, err = Run(t.Context(), d); err != nil || rep.Verdict != VerdictPartial || !slices.Equal(good.heard, []string{"began", "complete", "partial"}) {
+		t.Errorf("%v %v; it heard %v", rep.Verdict, err, good.heard)
+	}
+}
+
+// secondFails takes report.json once.
+type secondFails struct {
+	store.Store
+	mu sync.Mutex
+	n  int
+}
+
+func (s *secondFails) Put(ctx context.Context, key string, b []byte, old store.ETag) (store.ETag, error) {
+	if strings.HasSuffix(key, "report.json") {
+		s.mu.Lock()
+		s.n++
+		n := s.n
+		s.mu.Unlock()
+		if n > 1 {
+			return "", errors.New("no space left")
+		}
+	}
+	return s.Store.Put(ctx, key, b, old)
+}
+
+// So is one that somebody has started at the keyboard, or cron.
+func TestHooksOfAnAttendedRunThatCannotStart(t *testing.T) {
+	t.Parallel()
+	st := newMemStore()
+	ping, webhook := &told{name: "ping", last: true}, &told{name: "webhook"}
+	d, _ := deployment(st, Task{Name: "j", Job: items(Changed)})
+	d.Store = &deaf{Store: st}
+	d.Hooks = []Hook{webhook, ping}
+	if _, err := Run(t.Context(), d); err == nil || !slices.Equal(ping.heard, []string{"failed"}) || len(webhook.heard) > 0 {
+		t.Errorf("%v: the ping heard %v, the webhook %v", err, ping.heard, webhook.heard)
+	}
+	ping.heard = nil
+	Unstarted(t.Context(), d, errors.New("no secret"))
+	if !slices.Equal(ping.heard, []string{"failed"}) {
+		t.Errorf("it heard %v", ping.heard)
+	}
+}
+
+// deaf is a store that cannot be reached.
+type deaf struct{ store.Store }
+
+func (deaf) Put(context.Context, string, []byte, store.ETag) (store.ETag, error) {
+	return "", errors.New("connection refused")
 }
 
 // A run that cannot start is told, too; nobody heard that it began.

@@ -59,5 +59,6 @@ func (r *run) panicked(ctx context.Context, p any) {
 	if r.Publisher != nil && rep.Published != PublishedSent {
 		r.publish(ctx)
 	}
+	r.tell(ctx, true) // they may have heard that it is complete
 	r.print()
 }

@@ -38,7 +38,8 @@ type run struct {
 // or hang does not stop the next; ctx's end, with its cause, stops all of them.
 //
 // The error is a *StartupError when the run did not begin: nothing was written
-// then; an unattended run has a Report all the same, published and printed.
+// then; an unattended run has a Report all the same, published and printed, and
+// of any run those are told who are told last.
 // Else the Report says how it went, and has been stored, published and printed.
 // Whatever happens, a panic included, d.Ender is called last.
 func Run(ctx context.Context, d Deployment) (rep *Report, err error) {
@@ -68,6 +69,7 @@ func Run(ctx context.Context, d Deployment) (rep *Report, err error) {
 			r.refuse(ctx, err)
 			return r.report, err
 		}
+		r.unstarted(ctx, err)
 		return nil, err
 	}
 	r.logs.keep(ctx)

@@ -66,6 +66,7 @@ func (a *app) run(ctx context.Context, c *runner.Config) error {
 		if d.Unattended {
 			return a.refused(runner.Refuse(ctx, *d, err), err)
 		}
+		runner.Unstarted(ctx, *d, err)
 		return usageError(err)
 	}
 	defer a.showProgress(d.Monitor)()
@@ -99,17 +100,19 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 	for _, next := range c.Schedule.Start.Next(start, c.Schedule.Timezone.Location(), 1) {
 		d.Next = next
 	}
+	// Before anything else can fail: they are to hear of that, each whether or
+	// not the others can be found.
 	publisher, err := w.publisher(ctx)
 	if err != nil {
-		return d, fmt.Errorf("find the topic to publish to: %w", err)
+		err = fmt.Errorf("find the topic to publish to: %w", err)
+	} else {
+		d.Publisher = publisher
 	}
-	d.Publisher = publisher
-	// Before anything else can fail: they are to hear of that.
-	told, err := w.secrets(ctx, c.Notify.Secrets())
-	if err != nil {
-		return d, err
+	told, terr := w.secrets(ctx, c.Notify.Secrets())
+	if terr == nil {
+		d.Hooks, terr = w.hooks(told)
 	}
-	if d.Hooks, err = w.hooks(told); err != nil {
+	if err := errors.Join(err, terr); err != nil {
 		return d, err
 	}
 	st, err := w.store(ctx)

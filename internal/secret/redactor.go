@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -18,13 +19,16 @@ const minLength = 4
 var ErrTooShort = errors.New("the secret has fewer than 4 characters and cannot be kept out of logs: use a longer one")
 
 // A Redactor takes secrets out of texts, in every encoding in which they
-// travel: plain, quoted, URL-encoded, hex, and base64 at any alignment, so
-// that base64("x-access-token:" + token) is found too. Of a secret of several
+// travel: plain, quoted, URL-encoded, hex, UTF-16, and base64 at any alignment,
+// so that base64("x-access-token:" + token) is found too; and in the dumps of
+// xxd, od and hexdump, in base64 that is folded into lines, and in escapes, all
+// but up to three bytes at the beginning and the end of a line. Of a secret of several
 // lines every line is hidden by itself. The zero Redactor knows no secret. It
 // is safe for concurrent use.
 type Redactor struct {
 	mu      sync.RWMutex
 	needles []string
+	grams   *grams // never changed, only replaced
 }
 
 // Add makes v known. A secret that has been written before is not taken back.
@@ -46,12 +50,16 @@ func (r *Redactor) Add(v Value) error {
 			}
 		}
 	}
+	needles = append(needles, string(utf16Bytes(plain, binary.LittleEndian)), string(utf16Bytes(plain, binary.BigEndian)))
 	needles = slices.DeleteFunc(needles, func(s string) bool { return len(s) < minLength })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := append(slices.Clone(r.needles), needles...)
 	slices.Sort(all)
 	r.needles = slices.Compact(all)
+	more := r.grams.clone()
+	more.add(plain)
+	r.grams = more
 	return nil
 }
 
@@ -79,9 +87,13 @@ type span struct{ from, to int }
 // find returns where secrets stand in s, in order, touching ones as one.
 func (r *Redactor) find(s string) []span {
 	r.mu.RLock()
-	needles := r.needles
+	needles, pieces := r.needles, r.grams
 	r.mu.RUnlock()
-	var found []span
+	found := pieces.find(s)
+	slices.SortFunc(found, func(a, b span) int { return a.from - b.from })
+	if len(found) > 0 {
+		found = append(found, pieces.columns(s, found)...)
+	}
 	for _, n := range needles {
 		for from := 0; ; {
 			i := strings.Index(s[from:], n)

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -170,5 +171,26 @@ func TestPreview(t *testing.T) {
 	says(t, b.String(), "would run the script\n", "  | echo b\n", "arguments 'x y'\n", "in /srv\n", "variables A\n", "64MiB", "packages git", "credentials", "s3:GetObject", "/task/20261120T170412Z/...")
 	if _, err := os.Stat(filepath.Join(w.dir, "store", "task")); err == nil {
 		t.Error("a preview has written something")
+	}
+}
+
+// A preview refuses what a run would.
+func TestPreviewRefuses(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]Config{
+		"make it, or name another":           {Run: "true", Dir: "/no/such/directory"},
+		"is no directory":                    {Run: "true", Dir: "/etc/passwd"},
+		"there is no program no-such":        {Argv: []string{"no-such"}},
+		"there is no program /no/such/shell": {Run: "#!/no/such/shell\n"},
+		"there is no user nosuchuser":        {Run: "true", User: "nosuchuser"},
+	} {
+		w := newWorld(t)
+		made, err := c.New(w.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := made.(*job).Preview(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q: %v", want, err)
+		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -72,7 +74,42 @@ func (j *job) Preview(_ context.Context, out io.Writer) error {
 	if c.Artifacts != "" {
 		say("would then keep the files below %s as %s", c.Artifacts, j.env.Store.URL(j.prefix()+"..."))
 	}
-	_, err := io.WriteString(out, b.String())
+	if _, err := io.WriteString(out, b.String()); err != nil {
+		return err
+	}
+	return j.ready()
+}
+
+// ready says why the command could not even be started here, as far as that is
+// known before.
+func (j *job) ready() error {
+	c := j.config
+	if c.Dir != "" {
+		if fi, err := os.Stat(c.Dir); err != nil {
+			return fmt.Errorf("dir: %w: make it, or name another", err)
+		} else if !fi.IsDir() {
+			return fmt.Errorf("dir: %s is no directory: name one", c.Dir)
+		}
+	}
+	by := c.Argv
+	if c.Run != "" || len(c.Shell) > 0 {
+		var err error
+		if by, err = runBy(c.Shell, []byte(c.Run)); err != nil {
+			return err
+		}
+	}
+	// What is looked for in an empty directory, the command has to make.
+	if len(by) == 0 || c.Dir == "" && strings.Contains(by[0], "/") && !filepath.IsAbs(by[0]) {
+		return nil
+	}
+	search := c.Env["PATH"]
+	if search == "" {
+		search = j.env.Getenv("PATH")
+	}
+	if search == "" {
+		search = defaultPath
+	}
+	_, err := find(by[0], c.Dir, search)
 	return err
 }
 

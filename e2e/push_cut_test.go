@@ -22,7 +22,13 @@ import (
 // says; a negative number is never.
 func cutter(t *testing.T, port string, next func() int64) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return cutterAt(t, "127.0.0.1:0", port, next)
+}
+
+// cutterAt is a cutter that listens at an address.
+func cutterAt(t *testing.T, at, port string, next func() int64) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}

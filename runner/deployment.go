@@ -60,6 +60,11 @@ type Task struct {
 	// 0 is 20 s.
 	Stop time.Duration
 	Job  Job
+	// Last is called when all is said and done: the report is sent, the lock
+	// released, and nothing more is asked of anybody but to end the machine.
+	// nil: there is nothing left to do. It is bounded, and what goes wrong in
+	// it is only logged.
+	Last func(context.Context) error
 	// Restore says in a few lines how one of the job's items is got back; nil,
 	// or an empty answer: nothing to say.
 	Restore func(JobReport) string

@@ -21,6 +21,7 @@ const (
 	releaseTime = 8 * time.Second
 	textTime    = 5 * time.Second // to put the report into words, on a slow machine
 	graceTime   = 1 * time.Second
+	lastTime    = 15 * time.Second
 	endTime     = 5 * time.Minute // the ladder has its own bounds
 )
 
@@ -202,6 +203,19 @@ func (r *run) add(list []Problem) {
 	})
 	if err != nil {
 		r.log.Warn("cannot print the report", KeyErr, err)
+	}
+}
+
+// last has the jobs do what would be in the way of all the rest. It is too late
+// for the report: the log of the console takes what goes wrong.
+func (r *run) last(ctx context.Context) {
+	for _, t := range r.Tasks {
+		if t.Last == nil {
+			continue
+		}
+		if err := r.step(ctx, "do the last of "+t.Name, lastTime, t.Last); err != nil {
+			r.log.Warn("cannot do the last of the job", KeyJob, t.Name, KeyErr, err)
+		}
 	}
 }
 

@@ -48,6 +48,7 @@ func Run(ctx context.Context, d Deployment) (rep *Report, err error) {
 	r.log = newLogger(d.Console, d.Level, fanout{r.logs, r.tail}, d.Redact).With(KeyRun, d.RunID)
 	r.report = d.newReport()
 	defer r.end(ctx)
+	defer r.last(ctx)
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(ctx, p)

@@ -165,6 +165,9 @@ func (a *app) tasks(ctx context.Context, w *world, d *runner.Deployment, start t
 		if s, ok := job.(stopper); ok {
 			t.Stop = s.StopTime()
 		}
+		if l, ok := job.(laster); ok {
+			t.Last = l.Last
+		}
 		if w, ok := job.(worker); ok {
 			t.Ageless = w.Ageless()
 		}
@@ -203,6 +206,11 @@ type restorer interface {
 
 // A stopper is a job that needs more time than others to stop.
 type stopper interface{ StopTime() time.Duration }
+
+// A laster is a job with something to do when all else is over.
+type laster interface {
+	Last(ctx context.Context) error
+}
 
 // A worker is a job whose items may be work that is done, and no backups.
 type worker interface {

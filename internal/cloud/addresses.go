@@ -19,6 +19,9 @@ const (
 	// movedAnswer is how long one request may go unanswered that changes the
 	// very address it was sent from: the answer may never arrive.
 	movedAnswer = 8 * time.Second
+	// takenLooks is how often it is looked whether who has an address lets it
+	// go: an instance that is ending has it until it has ended. A minute.
+	takenLooks = 30
 )
 
 // An Address is an Elastic IP.
@@ -61,7 +64,8 @@ func (e EC2) Address(ctx context.Context, allocation string) (Address, error) {
 
 // AssociateAddress gives an instance an Elastic IP, and returns the address. It
 // waits, at most until ctx ends, for an instance that EC2 still calls pending.
-// What another instance or interface has is not taken from it (ErrBusy). An
+// What another instance or interface has is not taken from it (ErrBusy); that
+// it lets it go is waited for a minute, since an instance that ends does. An
 // address that the instance has already is fine.
 //
 // The instance loses the public address that it had, and with it every
@@ -71,7 +75,7 @@ func (e EC2) AssociateAddress(ctx context.Context, allocation, instance string) 
 	const action = "ec2:AssociateAddress"
 	e = e.moving()
 	var last error // why the last request failed, which another may not
-	for {
+	for look := 1; ; look++ {
 		a, err := e.Address(ctx, allocation)
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -79,8 +83,10 @@ func (e EC2) AssociateAddress(ctx context.Context, allocation, instance string) 
 		case err != nil: // the time was up over that
 		case a.Instance == instance:
 			return a.IP, nil
-		case !a.Free():
+		case !a.Free() && look >= takenLooks:
 			return netip.Addr{}, taken(action, a)
+		case !a.Free():
+			last = taken(action, a)
 		default:
 			again, err := e.associate(ctx, allocation, instance)
 			if err != nil {

@@ -79,6 +79,7 @@ func TestAssociateAddress(t *testing.T) {
 		"still pending": {looks: []reply{free}, answer: []reply{pending, fails("IncorrectInstanceState", "not running"), done}, asked: 3},
 		"no answer":     {looks: []reply{free, ours}, answer: []reply{{lose: true}}, asked: 5},
 		"seen late":     {looks: []reply{free, free, ours}, answer: []reply{taken}, asked: 2},
+		"lets it go":    {looks: []reply{theirs, theirs, free}, answer: []reply{done}, asked: 1},
 
 		"another's":       {looks: []reply{theirs}, kind: cloud.ErrBusy, want: []string{"ec2:AssociateAddress Elastic IP eipalloc-1: the instance i-2 has it (203.0.113.7): it is not taken away", "disassociate-address --association-id eipassoc-1"}},
 		"a gateway's":     {looks: []reply{heldBy("", "eni-3")}, kind: cloud.ErrBusy, want: []string{"the network interface eni-3 has it", "name another address"}},

@@ -209,7 +209,8 @@ func (s *Server) Stop(ctx context.Context, name, why string) error {
 }
 
 // Shutdown takes no more connections, stops every host as Stop does, closes the
-// connections, and returns when all of it is over.
+// connections, and returns when all of it is over; or with an error about what
+// hangs, and lives on.
 func (s *Server) Shutdown(ctx context.Context, why string) error {
 	s.mu.Lock()
 	s.down = true
@@ -230,13 +231,25 @@ func (s *Server) Shutdown(ctx context.Context, why string) error {
 		c.close()
 	}
 	s.mu.Unlock()
-	s.serving.Wait()
 	var err error
 	for e := range errs {
 		err = errors.Join(err, e)
 	}
+	served := make(chan struct{})
+	go func() { s.serving.Wait(); close(served) }()
+	select {
+	case <-served:
+	case <-time.After(lingerTime):
+		if err == nil { // else it is about the same sessions
+			err = errors.New("connections do not end")
+		}
+	}
 	return err
 }
+
+// lingerTime is for what is left of closed connections to end; longer takes
+// only what hangs in the kernel, for which nobody can wait.
+const lingerTime = 5 * time.Second
 
 // farewell gives clients a moment to hear how their command has ended, and to
 // leave by themselves: one whose 'done' closes the window would else see a

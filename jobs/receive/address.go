@@ -2,7 +2,6 @@ package receive
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"mayfly/internal/secret"
-	"mayfly/internal/store"
 	"mayfly/runner"
 )
 
@@ -33,22 +31,19 @@ const (
 	recordTTL = time.Minute
 	// tellTime is for each way of telling where the instance is.
 	tellTime = 90 * time.Second
-	// untellTime is for taking that back, which nobody waits for.
-	untellTime = 20 * time.Second
+	// untellTime is for taking that back, which nobody waits for, and fileTime
+	// for saying so in addressFile.
+	untellTime = 15 * time.Second
+	fileTime   = 5 * time.Second
 )
 
-// A Whereabouts is PREFIX/address.json, and what the parameter holds.
-type Whereabouts struct {
-	Format     int       `json:"format"` // 1
-	Deployment string    `json:"deployment"`
-	Run        string    `json:"run"`
-	State      string    `json:"state"` // "open", "closed"
-	Host       string    `json:"host,omitempty"`
-	Port       int       `json:"port,omitempty"`
-	HostKey    string    `json:"host_key"` // as in known_hosts, behind the name
-	Opened     time.Time `json:"opened"`
-	Until      time.Time `json:"until,omitzero"` // when it closes at the latest
-}
+// The states of a Whereabouts. Only in stateOpen is anybody there.
+const (
+	stateOpening = "opening" // some ways may have been told already
+	stateOpen    = "open"
+	stateClosing = "closing" // not all of them could be taken back
+	stateClosed  = "closed"
+)
 
 // words says how hosts find the instance.
 func (a Address) words() string {
@@ -77,138 +72,74 @@ func (a Address) otherwise() []string {
 	return ways
 }
 
-// A notice is one way of telling where the instance is, and of taking it back.
+// A notice is one way of telling where the instance is, and of taking it back;
+// retire nil: that cannot be.
 type notice struct {
-	what   string
-	tell   func(context.Context) error
-	retire func(context.Context) error
+	what         string
+	tell, retire func(context.Context) error
 }
 
-// announce tells where the instance is, by every way that the config names, and
-// returns those that have to be taken back. What fails is an error of the job,
-// and the window opens all the same: some hosts may have found it.
-func (r *run) announce(ctx context.Context, until time.Time) []notice {
+// ways are the ways by which the config has the instance be found, besides an
+// Elastic IP and the file.
+func (r *run) ways(list []netip.Addr, w Whereabouts) []notice {
 	a := r.config.Address
-	list := r.self.Addresses
-	var told []notice
-	tell := func(n notice) {
-		ctx, cancel := context.WithTimeout(ctx, tellTime)
-		defer cancel()
-		if err := n.tell(ctx); err != nil {
-			r.errs = append(r.errs, fmt.Errorf("%s: %w", n.what, err))
-			return
-		}
-		if n.retire != nil {
-			told = append(told, n)
-		}
-	}
-	if a.ElasticIP != "" { // first: it changes the address
-		tell(notice{
-			"give the instance its Elastic IP", func(ctx context.Context) error {
-				ip, err := r.env.Addresses.Associate(ctx, a.ElasticIP, r.self)
-				if err == nil {
-					list = append(slices.DeleteFunc(slices.Clone(list), netip.Addr.Is4), ip)
-				}
-				return err
-			},
-			func(ctx context.Context) error { return r.env.Addresses.Dissociate(ctx, a.ElasticIP, r.self) },
-		})
-	}
+	var all []notice
 	if a.Route53 != nil {
-		tell(notice{
-			"set the DNS record " + dnsName(a.Route53.Name),
-			func(ctx context.Context) error {
+		set := func(list []netip.Addr) func(context.Context) error {
+			return func(ctx context.Context) error {
 				return r.env.Addresses.SetRecord(ctx, a.Route53.record(), recordTTL, list)
-			},
-			func(ctx context.Context) error {
-				return r.env.Addresses.SetRecord(ctx, a.Route53.record(), recordTTL, nil)
-			},
-		})
+			}
+		}
+		all = append(all, notice{"set the DNS record " + dnsName(a.Route53.Name), set(list), set(nil)})
 	}
 	if !a.URL.IsZero() {
 		n := notice{what: "call the address of the dynamic DNS service", tell: func(ctx context.Context) error { return r.call(ctx, a.URL, list) }}
 		if !a.RemoveURL.IsZero() {
 			n.retire = func(ctx context.Context) error { return r.call(ctx, a.RemoveURL, list) }
 		}
+		all = append(all, n)
+	}
+	if a.Parameter != "" {
+		put := func(w Whereabouts) func(context.Context) error {
+			return func(ctx context.Context) error { return r.putParameter(ctx, w) }
+		}
+		all = append(all, notice{"write the parameter " + a.Parameter, put(w), put(w.closed())})
+	}
+	return all
+}
+
+// announce tells where the instance is, by every way that the config names, and
+// returns what has to be taken back; what failed may have been done all the
+// same. It is an error of the job, and the window opens: some hosts may have
+// found it.
+func (r *run) announce(ctx context.Context, until time.Time) ([]notice, Whereabouts) {
+	r.markOpening(ctx, until)
+	tell := func(n notice) {
+		ctx, cancel := context.WithTimeout(ctx, tellTime)
+		defer cancel()
+		if err := n.tell(ctx); err != nil {
+			r.errs = append(r.errs, fmt.Errorf("%s: %w", n.what, err))
+		}
+	}
+	list := r.self.Addresses
+	if id := r.config.Address.ElasticIP; id != "" { // first: it changes the address
+		r.holdsAddress(r.self)
+		tell(notice{what: "give the instance its Elastic IP", tell: func(ctx context.Context) error {
+			ip, err := r.env.Addresses.Associate(ctx, id, r.self)
+			if err == nil {
+				list = append(slices.DeleteFunc(slices.Clone(list), netip.Addr.Is4), ip)
+			}
+			return err
+		}})
+	}
+	w := r.whereabouts(list, until, stateOpen)
+	told := r.ways(list, w)
+	for _, n := range told {
 		tell(n)
 	}
-	w := r.whereabouts(list, until)
-	if a.Parameter != "" {
-		tell(notice{
-			"write the parameter " + a.Parameter,
-			func(ctx context.Context) error { return r.putParameter(ctx, w) },
-			func(ctx context.Context) error { return r.putParameter(ctx, w.closed()) },
-		})
-	}
-	tell(notice{
-		"write " + addressFile,
-		func(ctx context.Context) error { return r.putAddress(ctx, w) },
-		func(ctx context.Context) error { return r.putAddress(ctx, w.closed()) },
-	})
+	tell(notice{what: "write " + addressFile, tell: func(ctx context.Context) error { return r.putAddress(ctx, w) }})
 	r.rec.Log().Info(fmt.Sprintf("the window is open: %s port %d, host key %s", w.Host, w.Port, ssh.FingerprintSHA256(r.hostKey.PublicKey())))
-	return told
-}
-
-// withdraw takes back what was told. What cannot be is worth a remark.
-func (r *run) withdraw(ctx context.Context, told []notice) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), untellTime)
-	defer cancel()
-	for _, n := range slices.Backward(told) {
-		if err := n.retire(ctx); err != nil {
-			r.rec.Warn(runner.Problem{Doing: "undo: " + n.what, Reason: err.Error(), Fix: "hosts may call an address that is another's by now, and their check of the host key tells them; the next run sets it anew"})
-		}
-	}
-}
-
-func (r *run) whereabouts(list []netip.Addr, until time.Time) Whereabouts {
-	w := Whereabouts{
-		Format: 1, Deployment: r.env.Deployment, Run: r.env.RunID, State: "open", Port: r.config.Listen.Port,
-		HostKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(r.hostKey.PublicKey()))), Opened: r.opened.UTC(), Until: until.UTC(),
-	}
-	switch {
-	case r.config.Address.Route53 != nil:
-		w.Host = dnsName(r.config.Address.Route53.Name)
-	case len(list) > 0:
-		w.Host = list[len(list)-1].String()
-		if i := slices.IndexFunc(list, netip.Addr.Is4); i >= 0 {
-			w.Host = list[i].String()
-		}
-	}
-	return w
-}
-
-func (w Whereabouts) closed() Whereabouts {
-	w.State, w.Host, w.Port, w.Until = "closed", "", 0, time.Time{}
-	return w
-}
-
-func (w Whereabouts) text() []byte {
-	b, err := json.MarshalIndent(w, "", "  ")
-	if err != nil {
-		panic(err) // it has nothing that cannot be encoded
-	}
-	return append(b, '\n')
-}
-
-func (r *run) putParameter(ctx context.Context, w Whereabouts) error {
-	return r.env.Addresses.PutParameter(ctx, r.config.Address.Parameter, string(w.text()))
-}
-
-// putAddress replaces the file, whoever wrote it.
-func (r *run) putAddress(ctx context.Context, w Whereabouts) error {
-	key := r.env.Prefix + "/" + addressFile
-	const tries = 3
-	for try := 1; ; try++ {
-		o, err := r.env.Store.Stat(ctx, key)
-		if err != nil && !errors.Is(err, store.ErrNotExist) {
-			return err
-		}
-		_, err = r.env.Store.Put(ctx, key, w.text(), o.ETag)
-		if try < tries && (errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrExists)) {
-			continue
-		}
-		return err
-	}
+	return told, w
 }
 
 // call asks a dynamic DNS service for an update. Its address is a secret: no

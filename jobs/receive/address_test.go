@@ -148,8 +148,8 @@ func TestAddressFile(t *testing.T) {
 		}
 		return string(b)
 	}
-	told := r.announce(t.Context(), time.Now().Add(time.Hour))
-	if len(r.errs) > 0 || len(told) != 1 {
+	told, where := r.announce(t.Context(), time.Now().Add(time.Hour))
+	if len(r.errs) > 0 || len(told) != 0 {
 		t.Fatalf("%v, %d told", r.errs, len(told))
 	}
 	for _, want := range []string{`"state": "open"`, `"host": "203.0.113.5"`, `"port": 2222`, `"host_key": "ssh-ed25519 AAAA`, `"until": "2`} {
@@ -157,7 +157,7 @@ func TestAddressFile(t *testing.T) {
 			t.Errorf("%s without %s", read(), want)
 		}
 	}
-	r.withdraw(t.Context(), told)
+	r.withdraw(t.Context(), told, where)
 	if s := read(); !strings.Contains(s, `"state": "closed"`) || strings.Contains(s, "203.0.113.5") || strings.Contains(s, "until") {
 		t.Errorf("%s", s)
 	}

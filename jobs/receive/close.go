@@ -91,7 +91,7 @@ func (e *ending) detach(ctx context.Context) {
 	if e.held {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, detachTime)
+	ctx, cancel := context.WithTimeout(ctx, e.patience(detachTime))
 	defer cancel()
 	if err := e.env.Volumes.Detach(ctx, h.volume.ID, e.self); err != nil {
 		e.left = problem(h.name, "detach the volume of", err)

@@ -26,16 +26,30 @@ type job struct {
 	system  volume.System
 
 	mu    sync.Mutex
-	taken []string // snapshots of this run
+	taken []string     // snapshots of this run
+	holds *runner.Self // may have the Elastic IP; nil: nobody here has
 }
 
 // What the environment may say where a test stands in for an instance: a
-// directory of links named after volumes instead of the kernel's tables, and
-// where volumes are mounted instead of /mnt.
+// directory of links named after volumes instead of the kernel's tables, where
+// volumes are mounted instead of /mnt, and how long one may take at most to be
+// attached or detached.
 const (
-	envDevices = "MAYFLY_DEVICES"
-	envMounts  = "MAYFLY_MOUNTS"
+	envDevices  = "MAYFLY_DEVICES"
+	envMounts   = "MAYFLY_MOUNTS"
+	envPatience = "MAYFLY_PATIENCE"
 )
+
+// patience is limit, or what the environment says.
+func (j *job) patience(limit time.Duration) time.Duration {
+	if j.env.Getenv == nil {
+		return limit
+	}
+	if d, err := time.ParseDuration(j.env.Getenv(envPatience)); err == nil && d > 0 {
+		return min(d, limit)
+	}
+	return limit
+}
 
 func system(env runner.Env) volume.System {
 	s := volume.System{Finder: volume.Sysfs{}}
@@ -67,7 +81,10 @@ func (j *job) StopTime() time.Duration { return stopTime }
 const (
 	stopTime = 75 * time.Second
 	// openTime is for one volume: attaching it, checking and mounting it.
-	openTime = 15 * time.Minute
+	// attachTime is for the first of that: the window of all opens after it,
+	// and what a run has around the window is not to be spent on one volume.
+	openTime   = 15 * time.Minute
+	attachTime = 4 * time.Minute
 	// askTime is for what is asked of AWS and metadata before.
 	askTime = 2 * time.Minute
 )
@@ -89,6 +106,11 @@ type run struct {
 func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	r := &run{job: j, rec: rec, byName: map[string]*host{}, changed: make(chan struct{}, 1), door: newDoor(rec)}
 	r.system.Log = rec.Log()
+	defer func() {
+		if r.opened.IsZero() {
+			r.withdrawOld(ctx)
+		}
+	}()
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
@@ -201,11 +223,11 @@ func (r *run) receive(ctx context.Context) (why string) {
 	go func() { served <- server.Serve(l) }()
 	r.opened = time.Now()
 	until := r.opened.Add(time.Duration(r.config.Window))
-	told := r.announce(ctx, until)
+	told, where := r.announce(ctx, until)
 	why = r.wait(ctx, until, served)
 	r.rec.Log().Info("the window closes: " + why)
 	var all sync.WaitGroup
-	all.Go(func() { r.withdraw(ctx, told) })
+	all.Go(func() { r.withdraw(ctx, told, where) })
 	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*graceTime)
 	defer cancel()
 	if err := server.Shutdown(sctx, why); err != nil {

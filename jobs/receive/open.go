@@ -41,18 +41,20 @@ func assign(list []runner.Volume, name, id string) (runner.Volume, *runner.Probl
 }
 
 // open attaches a host's volume and makes it ready. After a problem it is not
-// mounted; whether it is attached, h knows.
+// mounted; whether it may be attached, h knows.
 func (r *run) open(ctx context.Context, h *host) *runner.Problem {
 	if h.spec.AppendOnly {
 		if err := jail.CanAppendOnly(); err != nil {
 			return &runner.Problem{Item: h.name, Doing: "keep what is there of", Reason: err.Error(), Fix: "take a newer image, or remove append_only"}
 		}
 	}
-	// A crash between AttachVolume and its answer leaves it attached, too.
+	// A request whose answer was lost leaves it attached, too. Detaching leaves
+	// alone what another instance has.
 	h.attached = true
-	v, err := r.env.Volumes.Attach(ctx, h.volume.ID, r.self)
+	actx, cancel := context.WithTimeout(ctx, r.patience(attachTime))
+	v, err := r.env.Volumes.Attach(actx, h.volume.ID, r.self)
+	cancel()
 	if err != nil {
-		h.attached = v.Instance == r.self.ID
 		return problem(h.name, "attach the volume of", err)
 	}
 	h.volume = v

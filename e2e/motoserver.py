@@ -1,6 +1,7 @@
-"""Starts moto_server, with six things that AWS does and moto 5.2 leaves out.
+"""Starts moto_server, with seven things that AWS does and moto 5.2 leaves out.
 
-They are what CloudFormation, EC2, Route 53 and IAM document; without them
+Volumes stand still in attaching or detaching as long as their tag test:stuck
+says so, which is what happens to some at AWS. The others are what CloudFormation, EC2, Route 53 and IAM document; without them
 nothing that is added on a condition could be seen, no scheduled action be found
 by its name, no group could launch an instance whose root volume has its image's
 size, no hosted zone had an id that looks like one, or could be asked for, and
@@ -56,6 +57,30 @@ def create_volume(self, size=None, *args, **kwargs):
 
 
 EBSBackend.create_volume = create_volume
+
+volume_attach, volume_detach = EBSBackend.attach_volume, EBSBackend.detach_volume
+
+
+def stuck(volume):
+    return {tag["key"]: tag["value"] for tag in volume.get_tags()}.get("test:stuck")
+
+
+def attach_volume(self, volume_id, *args, **kwargs):
+    attachment = volume_attach(self, volume_id, *args, **kwargs)
+    if attachment and stuck(attachment.volume) == "attaching":
+        attachment.status = "attaching"
+    return attachment
+
+
+def detach_volume(self, volume_id, *args, **kwargs):
+    volume = self.get_volume(volume_id)
+    if volume.attachment and stuck(volume) == "detaching":
+        volume.attachment.status = "detaching"
+        return volume.attachment
+    return volume_detach(self, volume_id, *args, **kwargs)
+
+
+EBSBackend.attach_volume, EBSBackend.detach_volume = attach_volume, detach_volume
 
 zone_id = route53.create_route53_zone_id
 route53.create_route53_zone_id = lambda *args, **kwargs: "Z" + zone_id(*args, **kwargs)[1:]

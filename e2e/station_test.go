@@ -66,6 +66,7 @@ type station struct {
 	window   string
 	idle     string
 	keep     string
+	address  string
 	more     string // lines of the job
 	known    string // file
 }
@@ -87,8 +88,15 @@ type far struct {
 // newStation makes one. MiB is the size of each host's volume.
 func newStation(t *testing.T, mib int64, hosts ...string) *station {
 	t.Helper()
+	return newStationOf(t, mib, func(*station) {}, hosts...)
+}
+
+// newStationOf makes one that is prepared further, before its policy is
+// computed and IAM enforced.
+func newStationOf(t *testing.T, mib int64, prepare func(*station), hosts ...string) *station {
+	t.Helper()
 	m := newMoto(t)
-	s := &station{t: t, m: m, dir: m.world.dir, hosts: map[string]*far{}, window: "10m", idle: "10m", keep: "20d"}
+	s := &station{t: t, m: m, dir: m.world.dir, hosts: map[string]*far{}, window: "10m", idle: "10m", keep: "20d", address: "{store: true}"}
 	s.ebs = newEBS(t, m, filepath.Join(s.dir, "ebs"))
 	var err error
 	if s.imds, err = imdstest.New(); err != nil {
@@ -100,6 +108,7 @@ func newStation(t *testing.T, mib int64, hosts ...string) *station {
 	for i, name := range hosts {
 		s.host(name, i+1, mib)
 	}
+	prepare(s)
 	s.role = m.user("instance", motoReadable(t, s.policy()))
 	m.admin = m.user("admin", `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}`)
 	m.enforce()
@@ -148,8 +157,13 @@ func (s *station) host(name string, n int, mib int64) {
 // newVolume is what mayfly volume create makes, with a file behind it.
 func (s *station) newVolume(host string, mib int64) string {
 	s.t.Helper()
+	return s.newVolumeIn(motoRegion+"a", host, mib)
+}
+
+func (s *station) newVolumeIn(zone, host string, mib int64) string {
+	s.t.Helper()
 	var made struct{ VolumeId string }
-	s.m.answer(&made, "ec2", "create-volume", "--availability-zone", motoRegion+"a", "--size", "1", "--volume-type", "gp3", "--encrypted",
+	s.m.answer(&made, "ec2", "create-volume", "--availability-zone", zone, "--size", "1", "--volume-type", "gp3", "--encrypted",
 		"--tag-specifications", "ResourceType=volume,Tags=[{Key=mayfly:deployment,Value=hosts},{Key="+volume.TagHost+",Value="+host+"}]")
 	image := s.ebs.image(made.VolumeId)
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
@@ -184,9 +198,9 @@ jobs:
       idle: %s
       keep: %s
       listen: {port: %d, from: [10.77.0.0/16]}
-      address: {store: true}
+      address: %s
 %s      hosts:
-`, motoRegion, s.m.world.fileStore(), s.window, s.idle, s.keep, stationPort, s.more)
+`, motoRegion, s.m.world.fileStore(), s.window, s.idle, s.keep, stationPort, s.address, s.more)
 	for _, name := range slices.Sorted(maps.Keys(s.hosts)) {
 		f := s.hosts[name]
 		public, err := os.ReadFile(f.key + ".pub")

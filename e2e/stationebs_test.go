@@ -33,6 +33,10 @@ type ebs struct {
 	devices map[string]string // volume -> device
 	// fault may answer a request itself, by its action and what it is about.
 	fault func(action string, form url.Values) (answer bool)
+	// lost is a volume of which the answer to AttachVolume is lost, once.
+	lost string
+	// heard are all actions that EC2, Route 53 and SSM were asked for.
+	heard []string
 }
 
 func newEBS(t *testing.T, m *moto, dir string) *ebs {
@@ -72,6 +76,9 @@ func (e *ebs) seen(r *http.Request, answered bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !answered {
+		if target := r.Header.Get("X-Amz-Target"); target != "" {
+			e.heard = append(e.heard, target)
+		}
 		if !strings.Contains(r.Header.Get("Authorization"), "/ec2/") {
 			return true
 		}
@@ -85,6 +92,7 @@ func (e *ebs) seen(r *http.Request, answered bool) bool {
 			return true
 		}
 		e.asked[r] = form
+		e.heard = append(e.heard, form.Get("Action"))
 		if e.fault != nil && e.fault(form.Get("Action"), form) {
 			return false
 		}
@@ -94,8 +102,12 @@ func (e *ebs) seen(r *http.Request, answered bool) bool {
 	delete(e.asked, r)
 	switch id := form.Get("VolumeId"); form.Get("Action") {
 	case "AttachVolume":
-		if e.state(id).attached != "" {
+		if s := e.state(id); s.attached != "" && s.word == "attached" {
 			e.attach(id)
+		}
+		if id == e.lost {
+			e.lost = ""
+			panic(http.ErrAbortHandler) // before the answer is sent
 		}
 	case "DetachVolume":
 		if e.state(id).attached == "" {
@@ -108,16 +120,18 @@ func (e *ebs) seen(r *http.Request, answered bool) bool {
 }
 
 // A volumeState is what moto says of a volume.
-type volumeState struct{ attached string }
+type volumeState struct{ attached, word string }
 
 func (e *ebs) state(volume string) (s volumeState) {
 	var out struct {
-		Volumes []struct{ Attachments []struct{ InstanceId string } }
+		Volumes []struct {
+			Attachments []struct{ InstanceId, State string }
+		}
 	}
 	e.ask(&out, "ec2", "describe-volumes", "--volume-ids", volume)
 	for _, v := range out.Volumes {
 		for _, a := range v.Attachments {
-			s.attached = a.InstanceId
+			s.attached, s.word = a.InstanceId, a.State
 		}
 	}
 	return s

@@ -102,6 +102,9 @@ func (e *ending) detach(ctx context.Context) {
 func (e *ending) report() {
 	h := e.host
 	what, p := h.outcome()
+	if e.taken.ID != "" && what == allThere { // whatever else goes wrong
+		h.item.LastGood(e.taken.Began)
+	}
 	e.say()
 	switch {
 	case h.problem != nil:

@@ -151,7 +151,7 @@ func TestDeployHosts(t *testing.T) {
 	has(t, "a host key of one's own", r.err, "there is a host key, and it is never replaced", "aws ssm delete-parameter")
 
 	// Larger, and smaller than it is.
-	config = l.deployment("hosts", l.hostsJob("address: {store: true}", `{web: {size: 30, keys: ["KEY1"]}, db: {size: 5, type: gp3, keys: ["KEY2"]}}`))
+	config = l.deployment("hosts", l.hostsJob("address: {store: true, parameter: /hosts/address}", `{web: {size: 30, keys: ["KEY1"]}, db: {size: 5, type: gp3, keys: ["KEY2"]}}`))
 	r = do(0, "deploy", "--yes")
 	has(t, "another size", r.out, "20 GiB, gp3, in ", "enlarges it to 30 GiB", "has 10 GiB and stays as it is: volumes cannot be made smaller", "is gp2 and stays so: aws ec2 modify-volume")
 	has(t, "another size", r.err, "Enlarges "+volumes["web"][0].ID+", the volume of the host web, from 20 to 30 GiB")
@@ -191,7 +191,8 @@ func (l *laptop) stays(config string) {
 		has(t, "destroy", r.out, "the volume "+web+" of the host web, 30 GiB, gp3, about 2.64 USD a month; to delete it with all that is on it: aws ec2 delete-volume --region "+motoRegion+" --volume-id "+web,
 			"2 snapshots, about 0.05 USD a month for each GB", "aws ec2 delete-snapshot --region "+motoRegion)
 		if goes {
-			has(t, "destroy", r.out, "the secret ssm:/hosts/host-key; to delete it", "the host key's public half, /hosts/host-key.pub")
+			has(t, "destroy", r.out, "the secret ssm:/hosts/host-key; to delete it", "the host key's public half, /hosts/host-key.pub",
+				"the parameter /hosts/address, if a run has written it; to delete it: aws ssm delete-parameter --region "+motoRegion+" --name /hosts/address")
 		}
 	}
 	if now := l.hostVolumes("hosts"); len(now) != 2 {

@@ -53,6 +53,16 @@ func (f *far) begin(r *stationRun, from string) (*exec.Cmd, <-chan said) {
 // rsyncs are the processes of rsync that mayfly has started, in jails.
 func (r *stationRun) rsyncs() []int {
 	r.s.t.Helper()
+	list := r.someRsyncs()
+	if len(list) == 0 {
+		r.s.t.Error("mayfly has no rsync at work")
+	}
+	return list
+}
+
+// someRsyncs may be none.
+func (r *stationRun) someRsyncs() []int {
+	r.s.t.Helper()
 	var list []int
 	all, err := os.ReadDir("/proc")
 	if err != nil {
@@ -69,9 +79,6 @@ func (r *stationRun) rsyncs() []int {
 				break
 			}
 		}
-	}
-	if len(list) == 0 {
-		r.s.t.Error("mayfly has no rsync at work")
 	}
 	return list
 }

@@ -48,6 +48,9 @@ type Needs struct {
 	// by which the instance is found.
 	ElasticIPs []string
 	Records    []Record
+	// Parameters are the ordinary ones of Systems Manager that runs write, and
+	// that stay.
+	Parameters []string
 	// Found says in words how the outside finds the instance otherwise.
 	Found []string
 }

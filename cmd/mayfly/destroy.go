@@ -110,6 +110,11 @@ func (a *app) printGoes(ctx context.Context, aws services, c *runner.Config, s *
 			fmt.Fprintf(a.stdout, "  the secret %s; to delete it: aws ssm delete-parameter --region %s --name %s\n", ref, aws.Region(), ref.Name)
 		}
 	}
+	for _, j := range c.Jobs {
+		for _, name := range j.Config.Needs().Parameters {
+			fmt.Fprintf(a.stdout, "  the parameter %s, if a run has written it; to delete it: aws ssm delete-parameter --region %s --name %[1]s\n", name, aws.Region())
+		}
+	}
 	for _, k := range hostKeysOf(c) {
 		if k.ref.Scheme == "ssm" {
 			fmt.Fprintf(a.stdout, "  the host key's public half, %s%s; to delete it: aws ssm delete-parameter --region %s --name %[1]s%[2]s; hosts know a new deployment by the old key as long as both stay\n", k.ref.Name, runner.PublicKeySuffix, aws.Region())

@@ -50,7 +50,7 @@ func (s *survey) lookHostKeys(ctx context.Context) error {
 	for i := range s.hostKeys {
 		k := &s.hostKeys[i]
 		if k.ref.Scheme != "ssm" {
-			s.notes = append(s.notes, fmt.Sprintf("the host key %s is kept where deploy makes none: put one there yourself, of ssh-keygen -t ed25519 -N ''", k.ref))
+			s.lookElsewhere(ctx, k)
 			continue
 		}
 		for _, n := range s.secrets {
@@ -72,6 +72,35 @@ func (s *survey) lookHostKeys(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lookElsewhere looks at a host key that is kept where deploy makes none: one
+// that is missing or useless would keep every run from receiving anything.
+func (s *survey) lookElsewhere(ctx context.Context, k *hostKey) {
+	const own = "put one there yourself, of ssh-keygen -t ed25519 -N ''"
+	if k.ref.Scheme != "secretsmanager" {
+		s.notes = append(s.notes, fmt.Sprintf("the host key %s is a file of the instances, at which nobody can look from here: their image has to bring it; %s", k.ref, own))
+		return
+	}
+	value, err := s.aws.Secrets().Get(ctx, k.ref.Name)
+	if errors.Is(err, cloud.ErrDenied) {
+		s.notes = append(s.notes, fmt.Sprintf("the host key %s is one that you may not read, as it should be, and nobody has looked at it", k.ref))
+		return
+	}
+	if err != nil {
+		s.problem("the host key %s cannot be read: %v: %s", k.ref, err, own)
+		return
+	}
+	private := secret.New(value)
+	if err := s.world.redactor.Add(private); err != nil {
+		s.problem("the host key %s: %v", k.ref, err)
+		return
+	}
+	if k.key, err = publicHalf(private); err != nil {
+		s.problem("the host key %s: %v", k.ref, err)
+		return
+	}
+	k.there = true
 }
 
 // makesHostKeys reports whether deploy has a host key to make or to publish.
@@ -173,7 +202,7 @@ func newHostKey(deployment string) (secret.Value, ssh.PublicKey, error) {
 func publicHalf(private secret.Value) (ssh.PublicKey, error) {
 	signer, err := ssh.ParsePrivateKey([]byte(private.Reveal() + "\n"))
 	if err != nil || signer.PublicKey().Type() != ssh.KeyAlgoED25519 {
-		return nil, errors.New("it is no ed25519 key in OpenSSH's form without a passphrase: make one with ssh-keygen -t ed25519 -N '', or delete the parameter and call mayfly deploy, which makes one")
+		return nil, errors.New("it is no ed25519 key in OpenSSH's form without a passphrase: make one with ssh-keygen -t ed25519 -N '', or delete it and call mayfly deploy, which makes one in Systems Manager")
 	}
 	return signer.PublicKey(), nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,6 +27,7 @@ type parameterStore struct {
 func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Name, Value, Type string
+		SecretId          string
 		Overwrite         bool
 	}
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
@@ -37,6 +40,15 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	value, there := p.values[in.Name]
 	switch r.Header.Get("X-Amz-Target") {
+	case "secretsmanager.GetSecretValue":
+		switch value, there := p.values[in.SecretId]; {
+		case in.SecretId == p.denied:
+			fail("AccessDeniedException")
+		case !there:
+			fail("ResourceNotFoundException")
+		default:
+			json.NewEncoder(w).Encode(map[string]any{"Name": in.SecretId, "SecretString": value})
+		}
 	case "AmazonSSM.GetParameter":
 		switch {
 		case in.Name == p.denied:
@@ -159,6 +171,56 @@ func TestMakeHostKey(t *testing.T) {
 				if private, err := publicHalf(secret.New(store.values[name])); err != nil || keyText(private) != keyText(key) {
 					t.Errorf("%v: the halves are of two keys", err)
 				}
+			}
+		})
+	}
+}
+
+// A host key that deploy does not make is looked at all the same.
+func TestHostKeyElsewhere(t *testing.T) {
+	t.Parallel()
+	good, key, err := newHostKey("hosts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		ref, value, denied string
+		problem, note      string
+	}{
+		"good":    {ref: "secretsmanager:k", value: good.Reveal()},
+		"missing": {ref: "secretsmanager:other", problem: "the host key secretsmanager:other cannot be read: secretsmanager:GetSecretValue other: it does not exist"},
+		"no key":  {ref: "secretsmanager:k", value: "SECRETSECRET", problem: "it is no ed25519 key in OpenSSH's form"},
+		"denied":  {ref: "secretsmanager:k", value: good.Reveal(), denied: "k", note: "nobody has looked at it"},
+		"file":    {ref: "file:/etc/host-key", note: "their image has to bring it"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(&parameterStore{t: t, kinds: map[string]string{}, values: map[string]string{"k": c.value}, denied: c.denied})
+			defer srv.Close()
+			env := map[string]string{"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": srv.URL, "AWS_EC2_METADATA_DISABLED": "true"}
+			getenv := func(k string) string { return env[k] }
+			aws, err := cloud.Load(t.Context(), cloud.Options{Getenv: getenv})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ref, err := secret.ParseRef(c.ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := &runner.Config{Name: "hosts"}
+			s := &survey{config: config, world: newWorld(config, getenv), aws: services{Cloud: aws}, region: "eu-west-1", hostKeys: []hostKey{{ref: ref}}}
+			if err := s.lookHostKeys(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			problems, notes := fmt.Sprint(errors.Join(s.problems...)), strings.Join(s.notes, "\n")
+			if (c.problem != "") != (len(s.problems) > 0) || !strings.Contains(problems, c.problem) || (c.note != "") != (notes != "") || !strings.Contains(notes, c.note) {
+				t.Errorf("problems %q, notes %q", problems, notes)
+			}
+			if strings.Contains(problems, "SECRETSECRET") {
+				t.Errorf("%q shows the secret", problems)
+			}
+			if got := s.hostKeys[0].key; (what == "good") != (got != nil) || got != nil && keyText(got) != keyText(key) {
+				t.Errorf("the key is %v", got)
 			}
 		})
 	}

@@ -36,7 +36,7 @@ func (a *app) printHosts(s *survey) {
 	}
 	for _, k := range s.hostKeys {
 		switch {
-		case k.ref.Scheme != "ssm":
+		case k.ref.Scheme != "ssm" && k.key == nil: // a note says why
 		case !k.there:
 			fmt.Fprintf(a.stdout, "The host key %s is not there yet: deploy makes it.\n", k.ref)
 		case k.key == nil:

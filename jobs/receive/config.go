@@ -104,6 +104,7 @@ func (c *Config) Needs() runner.Needs {
 	}
 	n.Found = a.otherwise()
 	if a.Parameter != "" {
+		n.Parameters = []string{a.Parameter}
 		n.Permissions = append(n.Permissions, iam.WriteParameter(a.Parameter))
 	}
 	for _, r := range []secret.Ref{a.URL, a.RemoveURL} {

@@ -64,13 +64,15 @@ func (r *run) Done(name string) {
 }
 
 // A door counts who was turned away. A server that the internet can reach sees
-// thousands of them: the first are logged, all are counted.
+// thousands of them: the first of each host and of strangers are logged, so that
+// these do not hide those, and all are counted.
 type door struct {
 	rec *runner.Recorder
 
 	mu        sync.Mutex
 	all       int
 	addresses map[string]int
+	logged    map[string]int // of each host, and of strangers: ""
 }
 
 const (
@@ -78,26 +80,29 @@ const (
 	addressesKept  = 1000
 )
 
-func newDoor(rec *runner.Recorder) *door { return &door{rec: rec, addresses: map[string]int{}} }
+func newDoor(rec *runner.Recorder) *door {
+	return &door{rec: rec, addresses: map[string]int{}, logged: map[string]int{}}
+}
 
 func (d *door) refused(f sshd.Refusal) {
 	d.mu.Lock()
 	d.all++
-	n := d.all
+	d.logged[f.Host]++
+	n := d.logged[f.Host]
 	address := addressOf(f.Address)
 	if _, known := d.addresses[address]; known || len(d.addresses) < addressesKept {
 		d.addresses[address]++
 	}
 	d.mu.Unlock()
-	who := address
+	who, whose := address, "strangers"
 	if f.Host != "" {
-		who = f.Host + " at " + address
+		who, whose = f.Host+" at "+address, f.Host
 	}
 	switch {
 	case n <= refusalsLogged:
 		d.rec.Log().Warn("refused " + who + ": " + f.Reason)
 	case n == refusalsLogged+1:
-		d.rec.Log().Warn("refusals are not logged any more; the report counts them")
+		d.rec.Log().Warn("refusals of " + whose + " are not logged any more; the report counts them")
 	}
 }
 

@@ -82,7 +82,7 @@ func (l Listen) ranges() []string {
 // Address says how hosts find the instance; several ways may stand side by
 // side.
 type Address struct {
-	ElasticIP string     `yaml:"elastic_ip" doc:"allocation id of an Elastic IP of your own, which the instance has while the window is open" example:"eipalloc-0123456789abcdef0"`
+	ElasticIP string     `yaml:"elastic_ip" doc:"allocation id of an Elastic IP of your own, which the instance has from the window's opening to its own end" example:"eipalloc-0123456789abcdef0"`
 	Route53   *Route53   `yaml:"route53" doc:"a name in a hosted zone of your own, which is set when the window opens and removed when it closes" example:"{zone: Z0123456789ABC, name: backup.example.com}"`
 	URL       secret.Ref `yaml:"url" doc:"where the update address of a dynamic DNS service is kept; {ip}, {ipv4} and {ipv6} in it stand for the instance's" example:"ssm:/hosts/dyndns"`
 	RemoveURL secret.Ref `yaml:"remove_url" doc:"where the address is kept that is called when the window has closed" example:"ssm:/hosts/dyndns-remove"`

@@ -124,6 +124,22 @@ func TestReceiveAttackCommands(t *testing.T) {
 		s.refused(t, want)
 		stolen(t, line, s.out, a.dir)
 	}
+	// What stock rsync sends of its user's own accord; by -s on standard input,
+	// where no command line shows it.
+	for _, args := range []struct{ want, words string }{
+		{"leave --rsync-path away", "-a|--rsync-path=sudo rsync|SRC|HOST:"},
+		{"leave --rsync-path away", "-a|--rsync-path=/data/rsync|SRC|HOST:"},
+		{"'..'", "-a|-s|SRC|HOST:../o/"},
+		{"outside", "-a|-s|SRC|HOST:" + f.dir + "/"},
+		{"follows links", "-aK|-s|SRC|HOST:x/"},
+		{"not allowed", "-a|-s|-M--daemon|SRC|HOST:x/"},
+		{"not allowed", "-a|-s|-M--rsh=id|SRC|HOST:x/"},
+		{"pull: true", "-a|-s|HOST:x/|SRC"},
+	} {
+		s := a.rsync("rsync", strings.Split(strings.Replace(args.words, "SRC", t.TempDir()+"/", 1), "|")...)
+		s.refused(t, args.want)
+		stolen(t, args.words, s.out, a.dir)
+	}
 	s := a.run(append(a.ssh(), "root@127.0.0.1")...)
 	s.refused(t, "there is no shell here")
 	a.run(append(append(a.ssh("RequestTTY=force"), "root@127.0.0.1"), "id")...).refused(t, "PTY allocation request failed")

@@ -123,14 +123,14 @@ time.sleep(60)`, evil.server, fmt.Sprint(stationPort))
 		t.Errorf("another host does not get in after the bomb: %s", got)
 	}
 	eventuallyTrue(t, time.Minute, "the bomb's session is over", func() bool { return strings.Count(r.err.String(), "evil: rsync push ended") == 2 })
+	// Names and variables for whoever reads the report; LANG is not taken.
+	evilName := "x\x1b]0;owned\x07\u202efake"
+	evil.run(append(append(evil.ssh(), "-o", "SetEnv=LANG=/data/x LD_PRELOAD=/data/x.so"), "root@"+evil.server, "rsync --server -vlogDtpre.iLsfxCIvu . '"+evilName+"'")...)
+	evil.run(append(evil.ssh(), "root@"+evil.server, "\x1b[2J\x1b]0;owned\x07")...)
+
 	freeze := own(rsync, "-a", "-e", strings.Join(evil.ssh(), " "), "root@"+evil.server+":big", filepath.Join(evil.dir, "back"))
 	eventuallyTrue(t, 20*time.Second, "it reads back", func() bool { return strings.Contains(r.err.String(), "evil: rsync pull began") })
 	freeze()
-
-	// Names and variables for whoever reads the report; LANG is not taken.
-	evilName := "x\x1b]0;owned\x07\u202e\rfake: complete"
-	evil.run(append(append(evil.ssh(), "-o", "SetEnv=LANG=/data/x LD_PRELOAD=/data/x.so"), "root@"+evil.server, "rsync --server -vlogDtpre.iLsfxCIvu . "+evilName)...)
-	evil.run(append(evil.ssh(), "root@"+evil.server, "\x1b[2J\x1b]0;owned\x07")...)
 
 	// done of one session does not end another's, and closes nothing.
 	evil.done().refused(t, "is still running")
@@ -152,7 +152,7 @@ time.sleep(60)`, evil.server, fmt.Sprint(stationPort))
 			t.Errorf("%s has control characters: %q", what, text[max(0, i-100):min(len(text), i+50)])
 		}
 	}
-	has(t, "the report", r.out.String(), "1 changed", "refusals from")
+	has(t, "the report", r.out.String(), "1 changed", "rsync push to x?]0;owned??fake ended with", "refusals from")
 	has(t, "the log", log, "refused evil at 10.78.0.2: ") // which the flood of strangers does not hide
 	if _, err := os.Stat("/mnt/evil/x"); err == nil {
 		t.Error("something is left")

@@ -306,7 +306,8 @@ func (f *far) run(argv ...string) said {
 }
 
 func (f *far) command(ctx context.Context, argv ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", f.ns}, argv...)...)
+	// Not by ip netns exec, whose mount namespace would hold the volumes' mounts.
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=/run/netns/" + f.ns, "--"}, argv...)...)
 	cmd.Dir = f.dir
 	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD=x", "RESTIC_CACHE_DIR="+filepath.Join(f.dir, "cache"), "HOME="+f.dir, "LC_ALL=C.UTF-8")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -121,7 +121,17 @@ func run(dir string, rounds int, ciphers string) error {
 	for i := range hosts {
 		eight[i] = part
 	}
-	return best("8 hosts at once, 128 MiB each", empty, func(c *contender) (cost, error) { return c.push(eight) })
+	push := func(c *contender) (cost, error) { return c.push(eight) }
+	if err := best("8 hosts at once, 128 MiB each", empty, push); err != nil {
+		return err
+	}
+	for _, c := range both {
+		if err := c.volumes(filepath.Join(dir, c.name+"-volumes")); err != nil {
+			return err
+		}
+		defer c.unmount()
+	}
+	return best("8 hosts at once, each to an ext4 volume", empty, push)
 }
 
 // generate makes files of random contents, of a tenth to nearly twice their
@@ -178,11 +188,12 @@ type cost struct{ wall, server, client time.Duration }
 
 // A contender is a server that was started.
 type contender struct {
-	name string
-	cmd  *exec.Cmd
-	dirs []string // of its hosts
-	ssh  []string // how each host reaches it
-	to   []string // and where it pushes
+	name   string
+	cmd    *exec.Cmd
+	dirs   []string // of its hosts
+	mounts []string
+	ssh    []string // how each host reaches it
+	to     []string // and where it pushes
 }
 
 func (c *contender) stop() {
@@ -190,9 +201,32 @@ func (c *contender) stop() {
 	_ = c.cmd.Wait()
 }
 
+// volumes mounts an ext4 file system of its own, on a loop device, for each of
+// the hosts.
+func (c *contender) volumes(images string) error {
+	if err := os.MkdirAll(images, 0o755); err != nil {
+		return err
+	}
+	for _, d := range c.dirs {
+		image := filepath.Join(images, filepath.Base(d))
+		out, err := exec.Command("sh", "-ec", `PATH="$PATH:/usr/sbin:/sbin"; truncate -s 256M "$1"; mkfs.ext4 -q -m 0 "$1"; mount -o loop,noatime,nosuid,nodev,noexec "$1" "$2"`, "sh", image, d).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("make the volume of %s: %w: %s", d, err, out)
+		}
+		c.mounts = append(c.mounts, d)
+	}
+	return nil
+}
+
+func (c *contender) unmount() {
+	for _, d := range c.mounts {
+		_ = exec.Command("umount", d).Run()
+	}
+}
+
 func (c *contender) empty() error {
 	for _, d := range c.dirs {
-		if err := exec.Command("find", d, "-mindepth", "1", "-delete").Run(); err != nil {
+		if err := exec.Command("find", d, "-mindepth", "1", "-not", "-path", d+"/lost+found", "-delete").Run(); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,8 @@ type Task struct {
 	Stop time.Duration
 	Job  Job
 	// Last is called when all is said and done: the report is sent, the lock
-	// released, and nothing more is asked of anybody but to end the machine.
+	// released, and nothing more is asked of anybody. On a machine that ends it
+	// is not called: what the machine has is given back by its end.
 	// nil: there is nothing left to do. It is bounded, and what goes wrong in
 	// it is only logged.
 	Last func(context.Context) error

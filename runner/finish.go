@@ -207,8 +207,12 @@ func (r *run) add(list []Problem) {
 }
 
 // last has the jobs do what would be in the way of all the rest. It is too late
-// for the report: the log of the console takes what goes wrong.
+// for the report: the log of the console takes what goes wrong. A machine that
+// ends has none of its time for that.
 func (r *run) last(ctx context.Context) {
+	if r.Ender != nil {
+		return
+	}
 	for _, t := range r.Tasks {
 		if t.Last == nil {
 			continue

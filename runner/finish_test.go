@@ -32,7 +32,7 @@ func TestFinishKeepsTheDeadline(t *testing.T) {
 			<-over
 			return nil
 		}
-		d, _ := deployment(st, Task{Name: "deaf", Job: jobFunc(deaf), Last: func(context.Context) error { <-over; return nil }})
+		d, _ := deployment(st, Task{Name: "deaf", Job: jobFunc(deaf)})
 		d.Publisher = &mailbox{fail: func(context.Context) error { <-over; return nil }}
 		d.Hooks = []Hook{
 			&told{begin: func(context.Context) error { <-over; return nil }, end: func(context.Context, *Report) error { <-over; return nil }},

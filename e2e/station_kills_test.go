@@ -23,7 +23,7 @@ func TestStationKills(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	rounds := 8
+	rounds := 6
 	if os.Getenv("MAYFLY_E2E_ALL") != "" {
 		rounds = 150
 	}

@@ -45,6 +45,7 @@ func everything(at iam.Place) *iam.Policy {
 	p.Add(at, iam.Decrypt([]string{"arn:aws:kms:eu-west-1:123456789012:key/1234"}, "ssm", "secretsmanager"))
 	p.Add(at, iam.Publish(iam.TopicARN("reports")), iam.LeaveGroup("weekly"))
 	p.Add(at, iam.UseVolumes("mayfly:formatting", "mayfly:formatted")...)
+	p.Add(at, iam.UseTemporaryVolumes()...)
 	p.Add(at, iam.UseVolumeKeys([]string{"arn:aws:kms:eu-west-1:123456789012:key/5678"})...)
 	p.Add(at, iam.UseAddress("eipalloc-1")...)
 	p.Add(at, iam.SetRecords("Z1", "Backup.Example.com.")...)

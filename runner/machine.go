@@ -28,6 +28,13 @@ type Volumes interface {
 	Snapshot(ctx context.Context, volume, description string, tags map[string]string) (Snapshot, error)
 	// DeleteSnapshot deletes one; one that is gone is fine.
 	DeleteSnapshot(ctx context.Context, id string) error
+	// Copy makes a temporary volume of a snapshot in this instance's zone, with
+	// the deployment's tag and these, and waits until it can be attached. It is
+	// no host's. After an error there may be one, which List finds by its tags.
+	Copy(ctx context.Context, snapshot string, self Self, tags map[string]string) (Volume, error)
+	// Delete deletes a temporary volume that no instance has; one that is gone
+	// is fine.
+	Delete(ctx context.Context, id string) error
 }
 
 // A Self is what an instance knows of itself.

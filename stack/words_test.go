@@ -20,6 +20,7 @@ func TestInWords(t *testing.T) {
 	p.Add(at, iam.Publish(iam.TopicARN("weekly")), iam.LeaveGroup("weekly"))
 	at.Deployment = "weekly"
 	p.Add(at, iam.UseVolumes("mayfly:formatting", "mayfly:formatted")...)
+	p.Add(at, iam.UseTemporaryVolumes()...)
 	p.Add(at, iam.UseAddress("eipalloc-1")...)
 	p.Add(at, iam.SetRecords("Z1", "backup.example.com")...)
 	p.Add(at, iam.WriteParameter("/hosts/address"), iam.EncryptObjects("EncryptCopies", "arn:aws:kms:eu-west-1:123456789012:key/1234"), iam.PutMetrics("mayfly"))

@@ -3,6 +3,8 @@ package stack
 import (
 	"fmt"
 	"strings"
+
+	"mayfly/iam"
 )
 
 // verb is what an action does to its resources.
@@ -12,7 +14,7 @@ func verb(action string, resources []string) string {
 		return "read"
 	case "s3:PutObject", "ssm:PutParameter":
 		return "write"
-	case "s3:DeleteObject", "ec2:DeleteSnapshot":
+	case "s3:DeleteObject", "ec2:DeleteSnapshot", "ec2:DeleteVolume":
 		return "delete"
 	case "s3:ListBucket":
 		return "list"
@@ -65,6 +67,11 @@ func ec2Verb(action string, resources []string) string {
 			return "create"
 		}
 		return "take snapshots of"
+	case "ec2:CreateVolume":
+		if about("snapshot") {
+			return "make volumes of"
+		}
+		return "create"
 	case "ec2:AssociateAddress":
 		if about("elastic-ip") {
 			return "take the Elastic IP"
@@ -123,6 +130,12 @@ func provided(op, key string, values []string) string {
 		return "in the region " + all
 	case "StringEquals ec2:CreateAction CreateSnapshot":
 		return "when a snapshot is created"
+	case "StringEquals ec2:CreateAction CreateVolume":
+		return "when a volume is created"
+	case "Null aws:RequestTag/" + iam.TemporaryKey + " false", "Null aws:ResourceTag/" + iam.TemporaryKey + " false":
+		return "marked as temporary"
+	case "Null aws:ResourceTag/" + iam.HostKey + " true":
+		return "of no host"
 	case "StringEquals aws:ResourceTag/" + TagKey + " " + all:
 		return "of the deployment " + all
 	case "StringEqualsIfExists aws:ResourceTag/" + TagKey + " " + all:

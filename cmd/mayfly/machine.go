@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"time"
 
+	"mayfly/iam"
 	"mayfly/internal/cloud"
 	"mayfly/runner"
 )
@@ -102,6 +104,17 @@ func (m machine) Snapshot(ctx context.Context, volume, description string, tags 
 func (m machine) DeleteSnapshot(ctx context.Context, id string) error {
 	return m.ec2.DeleteSnapshot(ctx, id)
 }
+
+// Copy implements runner.Volumes.
+func (m machine) Copy(ctx context.Context, snapshot string, self runner.Self, tags map[string]string) (runner.Volume, error) {
+	all := map[string]string{tagKey: m.deployment}
+	maps.Copy(all, tags)
+	v, err := m.ec2.VolumeFromSnapshot(ctx, snapshot, self.Zone, tags[iam.TemporaryKey], all)
+	return asVolume(v, time.Now()), err
+}
+
+// Delete implements runner.Volumes.
+func (m machine) Delete(ctx context.Context, id string) error { return m.ec2.DeleteVolume(ctx, id) }
 
 func asVolume(v cloud.Volume, asked time.Time) runner.Volume {
 	return runner.Volume{

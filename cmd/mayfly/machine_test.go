@@ -164,6 +164,8 @@ func TestMachineVolumes(t *testing.T) {
 		"DescribeSnapshots": "<R><snapshotSet><item><snapshotId>snap-1</snapshotId><volumeId>vol-1</volumeId><status>completed</status><startTime>2026-11-20T16:00:00Z</startTime>" + tags + "</item></snapshotSet></R>",
 		"CreateSnapshot":    "<R><snapshotId>snap-2</snapshotId><volumeId>vol-1</volumeId><status>pending</status></R>",
 		"DeleteSnapshot":    "<R/>",
+		"CreateVolume":      "<R><volumeId>vol-1</volumeId></R>",
+		"DeleteVolume":      "<R/>",
 	})
 	_, w, meta := onMachine(t, f)
 	meta.Change(func(s *imdstest.State) { s.IPv4, s.IPv6 = "203.0.113.7", []string{"2001:db8::7"} })
@@ -216,6 +218,15 @@ func TestMachineVolumes(t *testing.T) {
 		t.Error(err)
 	}
 	f.asks(t, "DeleteSnapshot", "SnapshotId=snap-1")
+	// The answer to what is created says "in-use", which no new volume is.
+	if _, err := m.Copy(ctx, "snap-1", self, map[string]string{"mayfly:temporary": "restore-1", "mayfly:of": "web"}); err == nil || !strings.Contains(err.Error(), "its state is in-use") {
+		t.Error(err)
+	}
+	f.asks(t, "CreateVolume", "SnapshotId=snap-1", "AvailabilityZone=eu-west-1b", "ClientToken=restore-1", "Tag.1.Key=mayfly:deployment", "Tag.1.Value=hosts", "Tag.2.Key=mayfly:of", "Tag.3.Key=mayfly:temporary")
+	if err := m.Delete(ctx, "vol-1"); err != nil {
+		t.Error(err)
+	}
+	f.asks(t, "DeleteVolume", "VolumeId=vol-1")
 }
 
 func TestMachineAddresses(t *testing.T) {

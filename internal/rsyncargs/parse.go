@@ -20,6 +20,8 @@ type Policy struct {
 	Dir string
 	// Pull lets the host read its files back.
 	Pull bool
+	// ReadOnly lets it do nothing else.
+	ReadOnly bool
 	// AppendOnly refuses what deletes or overwrites, and makes the server skip
 	// files that are there already. Stock clients then do no harm; against
 	// others the jail must hold files that are there.
@@ -76,6 +78,9 @@ func Parse(line string, p Policy, more func() ([]string, error)) (*Command, erro
 		if !p.Pull {
 			return nil, refusef("this host may only push: set pull: true for it in mayfly's config to restore")
 		}
+	}
+	if c.Push && p.ReadOnly {
+		return nil, refusef("this key may only read: it is for getting files back")
 	}
 	if secluded(words) {
 		rest, err := more()

@@ -56,7 +56,7 @@ func (s *Server) serverConfig(ciphers []string) *ssh.ServerConfig {
 		MaxAuthTries:            s.config.Limits.Attempts,
 		ServerVersion:           version,
 		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			h := s.byKey[string(key.Marshal())]
+			h := s.keyOf(key)
 			if h == nil {
 				return nil, errors.New("the key is no host's")
 			}

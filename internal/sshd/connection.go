@@ -109,7 +109,7 @@ func (c *connection) login() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ss
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	c.host = s.hosts[conn.Permissions.Extensions[hostOf]]
+	c.host = s.host(conn.Permissions.Extensions[hostOf])
 	if c.host == nil {
 		_ = conn.Close()
 		return nil, nil, nil, errors.New("it has logged in as nobody") // cannot be

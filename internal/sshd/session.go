@@ -132,14 +132,14 @@ func (s *session) done() int {
 func (s *session) rsync(line string) int {
 	h := s.host
 	c, err := rsyncargs.Parse(line, rsyncargs.Policy{
-		Root: h.Root, Dir: jail.Dir, Pull: h.Pull, AppendOnly: h.AppendOnly, Scratch: jail.Scratch,
+		Root: h.Root, Dir: jail.Dir, Pull: h.Pull || h.ReadOnly, ReadOnly: h.ReadOnly, AppendOnly: h.AppendOnly, Scratch: jail.Scratch,
 	}, s.secluded)
 	if err != nil {
 		return s.refuse(err.Error())
 	}
 	spec := jail.Spec{
 		Argv:     append(append([]string{s.server.config.Rsync}, c.Options...), "--", "."),
-		ReadOnly: !c.Push, AppendOnly: h.AppendOnly && c.Push,
+		ReadOnly: !c.Push || h.ReadOnly, AppendOnly: h.AppendOnly && c.Push,
 	}
 	var paths []string
 	for _, p := range c.Paths {
@@ -162,9 +162,9 @@ func (s *session) secluded() ([]string, error) {
 }
 
 // sftp serves SFTP.
-func (s *session) sftp() int { return s.run("sftp", "", jail.Spec{}) }
+func (s *session) sftp() int { return s.run("sftp", "", jail.Spec{ReadOnly: s.host.ReadOnly}) }
 
 // task is what the jail of an SFTP session is told.
 func (s *session) task() ([]byte, error) {
-	return json.Marshal(sftpd.Options{Pull: s.host.Pull, AppendOnly: s.host.AppendOnly, Began: s.host.since()})
+	return json.Marshal(sftpd.Options{Pull: s.host.Pull || s.host.ReadOnly, AppendOnly: s.host.AppendOnly, Began: s.host.since()})
 }

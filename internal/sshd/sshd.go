@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -43,6 +44,9 @@ type Host struct {
 	Root string
 	// Pull lets it read its files back; AppendOnly keeps what is there.
 	Pull, AppendOnly bool
+	// ReadOnly lets it read, and nothing else: the jail has the directory
+	// read-only.
+	ReadOnly bool
 	// Closed, if not "", is why it cannot be served: it may log in, and is told.
 	Closed string
 }
@@ -90,7 +94,7 @@ type Server struct {
 	fast, compat *ssh.ServerConfig
 	addresses    *addresses
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards hosts and byKey, too
 	down     bool
 	listener net.Listener
 	conns    map[*connection]struct{}
@@ -111,23 +115,8 @@ func New(c Config) (*Server, error) {
 	c.Limits = c.Limits.filled()
 	s := &Server{config: c, hosts: map[string]*host{}, byKey: map[string]*host{}, addresses: newAddresses(c.Limits), conns: map[*connection]struct{}{}}
 	for _, spec := range c.Hosts {
-		if spec.Root == "" {
-			spec.Root = "/mnt/" + spec.Name
-		}
-		h := newHost(spec, c.Limits)
-		if spec.Name == "" || s.hosts[spec.Name] != nil {
-			return nil, fmt.Errorf("host %q: a name must be there, once", spec.Name)
-		}
-		s.hosts[spec.Name] = h
-		for _, k := range spec.Keys {
-			if err := CheckKey(k); err != nil {
-				return nil, fmt.Errorf("host %s: %w", spec.Name, err)
-			}
-			wire := string(k.Marshal())
-			if other := s.byKey[wire]; other != nil {
-				return nil, fmt.Errorf("hosts %s and %s have the same key %s: give each its own", other.Name, spec.Name, ssh.FingerprintSHA256(k))
-			}
-			s.byKey[wire] = h
+		if err := s.Add(spec); err != nil {
+			return nil, err
 		}
 	}
 	s.fast, s.compat = s.serverConfig(fastCiphers), s.serverConfig(ciphers)
@@ -201,7 +190,7 @@ func (s *Server) accept(c net.Conn) {
 // time or at ctx's end. When it returns, nothing has the directory open. It
 // suits a host that is done, before its volume is unmounted.
 func (s *Server) Stop(ctx context.Context, name, why string) error {
-	h := s.hosts[name]
+	h := s.host(name)
 	if h == nil {
 		return fmt.Errorf("there is no host %q", name)
 	}
@@ -217,10 +206,11 @@ func (s *Server) Shutdown(ctx context.Context, why string) error {
 	if s.listener != nil {
 		_ = s.listener.Close()
 	}
+	hosts := maps.Clone(s.hosts)
 	s.mu.Unlock()
 	var all sync.WaitGroup
-	errs := make(chan error, len(s.hosts))
-	for _, h := range s.hosts {
+	errs := make(chan error, len(hosts))
+	for _, h := range hosts {
 		all.Go(func() { errs <- h.stop(ctx, why) })
 	}
 	all.Wait()

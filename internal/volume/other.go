@@ -39,3 +39,18 @@ func (s System) Grow(context.Context, Device, Finding, string) (int64, string, e
 
 // UsageOf fails.
 func UsageOf(string) (Usage, error) { return Usage{}, errLinux }
+
+// OpenCopy fails.
+func (s System) OpenCopy(context.Context, Copy) (*Mounted, error) { return nil, errLinux }
+
+// OpenReadOnly fails.
+func (s System) OpenReadOnly(context.Context, *Mounted) (*Mounted, error) { return nil, errLinux }
+
+// CloseCopy fails.
+func (s System) CloseCopy(context.Context, *Mounted) error { return errLinux }
+
+// CloseReadOnly fails.
+func (s System) CloseReadOnly(context.Context, *Mounted) error { return errLinux }
+
+// DropCopy fails.
+func (s System) DropCopy(context.Context, string, string) error { return errLinux }

@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"bench/":                   {""},
 	"e2e":                      {""},
 	"e2e/":                     {""},
-	"jobs/":                    {"runner", "iam", "internal/store", "internal/gitwire", "internal/archive", "internal/secret", "internal/sshd", "internal/jail", "internal/volume"},
+	"jobs/":                    {"runner", "iam", "internal/store", "internal/gitwire", "internal/archive", "internal/secret", "internal/sshd", "internal/jail", "internal/volume", "internal/drill"},
 	"jobs":                     {"runner", "jobs/"},
 	"runner":                   {"iam", "internal/store", "internal/secret", "internal/strictyaml"},
 	"iam":                      {},

@@ -137,6 +137,7 @@ func (r *run) announce(ctx context.Context, until time.Time) ([]notice, Whereabo
 	for _, n := range told {
 		tell(n)
 	}
+	r.list = list
 	tell(notice{what: "write " + addressFile, tell: func(ctx context.Context) error { return r.putAddress(ctx, w) }})
 	r.rec.Log().Info(fmt.Sprintf("the window is open: %s port %d, host key %s", w.Host, w.Port, ssh.FingerprintSHA256(r.hostKey.PublicKey())))
 	return told, w

@@ -30,11 +30,12 @@ func (r *run) close(ctx context.Context, why string) {
 	if hurry {
 		limit = hurryTime
 	}
+	until := time.Now().Add(drillTime) // so that enough of the rest is left
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, h := range r.hosts {
-		all.Go(func() { r.closeHost(clean, h, why, hurry) })
+		all.Go(func() { r.closeHost(clean, h, why, hurry, until) })
 	}
 	all.Wait()
 	if p := r.door.remark(); p != nil {
@@ -45,7 +46,7 @@ func (r *run) close(ctx context.Context, why string) {
 // closeHost ends one host's part of the run. A snapshot is taken of what is
 // cleanly unmounted and was changed, and nothing is pruned but after a whole
 // one.
-func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool) {
+func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool, drillUntil time.Time) {
 	end := ending{run: r, host: h, why: why}
 	defer end.report()
 	if h.attached {
@@ -63,9 +64,11 @@ func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool) {
 		end.held = true
 		return
 	}
+	m := h.mounted
 	h.mounted = nil
 	end.snapshot(ctx)
 	if !hurry {
+		end.drill(m, drillUntil)
 		end.prune(ctx)
 	}
 }
@@ -80,8 +83,12 @@ type ending struct {
 	unclean *runner.Problem // what keeps the data from being trusted
 	untaken *runner.Problem // why there is no snapshot of it
 	left    *runner.Problem // what could not be put away
-	taken   runner.Snapshot // ID "": none
-	pruned  int
+	// Of a drill: that it found a difference, that it could not be done, and
+	// what there is to say of one that passed.
+	drilled, undrilled *runner.Problem
+	saidDrill          string
+	taken              runner.Snapshot // ID "": none
+	pruned             int
 }
 
 // detach lets the volume go, unless somebody still uses it: then the instance's
@@ -91,7 +98,11 @@ func (e *ending) detach(ctx context.Context) {
 	if e.held {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.patience(detachTime))
+	limit := e.patience(detachTime)
+	if e.drills.stopped.Err() != nil { // since, maybe
+		limit = min(limit, hurryTime/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := e.env.Volumes.Detach(ctx, h.volume.ID, e.self); err != nil {
 		e.left = problem(h.name, "detach the volume of", err)
@@ -102,9 +113,10 @@ func (e *ending) detach(ctx context.Context) {
 func (e *ending) report() {
 	h := e.host
 	what, p := h.outcome()
-	if e.taken.ID != "" && what == allThere { // whatever else goes wrong
+	if e.taken.ID != "" && what == allThere && e.drilled == nil { // whatever else goes wrong
 		h.item.LastGood(e.taken.Began)
 	}
+	_, alone := e.restores.active()
 	e.say()
 	switch {
 	case h.problem != nil:
@@ -113,10 +125,14 @@ func (e *ending) report() {
 		h.item.End(runner.Failed, e.unclean)
 	case e.untaken != nil:
 		h.item.End(runner.Partial, e.untaken)
+	case e.drilled != nil:
+		h.item.End(runner.Failed, e.drilled)
 	case what == inParts:
 		h.item.End(runner.Partial, p)
 	case e.left != nil && what != nothing:
 		h.item.End(runner.Partial, e.left)
+	case e.undrilled != nil && what != nothing:
+		h.item.End(runner.Partial, e.undrilled)
 	case what == allThere:
 		h.item.Wrote(h.received())
 		h.item.End(runner.Changed, nil)
@@ -124,6 +140,8 @@ func (e *ending) report() {
 		h.item.End(runner.Unchanged, nil)
 	case p != nil:
 		h.item.End(runner.Failed, p)
+	case alone && !h.seen():
+		h.item.End(runner.Skipped, nil)
 	case e.opened.IsZero():
 		h.item.End(runner.Interrupted, &runner.Problem{Item: h.name, Doing: "receive", Reason: "the window did not open: " + e.why})
 	case strings.HasPrefix(e.why, stopped):
@@ -135,6 +153,9 @@ func (e *ending) report() {
 			Item: h.name, Doing: "receive", Reason: "it did not come while the window was open, for " + runner.FormatDuration(time.Since(e.opened)),
 			Fix: fmt.Sprintf("see that its schedule fits, and that it finds the instance (%s) and reaches port %d", e.config.Address.words(), e.config.Listen.Port),
 		})
+	}
+	if e.undrilled != nil && what == nothing {
+		e.rec.Warn(*e.undrilled)
 	}
 	if e.left != nil && (what == nothing || h.problem != nil || e.unclean != nil) {
 		e.rec.Warn(*e.left)
@@ -167,6 +188,9 @@ func (e *ending) say() {
 		parts = append(parts, fmt.Sprintf("last good snapshot %s, %s old", s.ID, runner.FormatDuration(time.Since(s.Began))))
 	} else {
 		parts = append(parts, "no good snapshot")
+	}
+	if e.saidDrill != "" {
+		parts = append(parts, e.saidDrill)
 	}
 	if e.pruned > 0 {
 		parts = append(parts, runner.FormatCount(e.pruned, "snapshots")+" removed")

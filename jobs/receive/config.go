@@ -25,6 +25,7 @@ type Config struct {
 	Address  Address         `yaml:"address,required" doc:"how hosts find the instance, whose address is another one every time" example:"{route53: {zone: Z123, name: backup.example.com}}"`
 	HostKey  secret.Ref      `yaml:"host_key" doc:"where the server's private key is kept (ed25519, OpenSSH's form); ssm:/NAME/host-key by default, which deploy makes" example:"ssm:/hosts/host-key"`
 	WarnFull int             `yaml:"warn_full" doc:"the report warns of a volume that is fuller than so many percent (default 85)" min:"1" max:"100" example:"85"`
+	Drill    *Drill          `yaml:"drill" doc:"how often files of a snapshot are drawn at random and held against the volume: weekly, monthly, or a mapping" example:"monthly"`
 	Hosts    map[string]Host `yaml:"hosts,required" doc:"who can push, by name" example:"{web: {volume: vol-0123456789abcdef0, keys: [\"ssh-ed25519 AAAA... root@web\"]}}"`
 
 	deployment string
@@ -91,8 +92,13 @@ func (c *Config) Needs() runner.Needs {
 		n.Volumes = append(n.Volumes, runner.VolumeNeed{Host: name, ID: h.Volume, GiB: h.Size, Type: cmp.Or(h.Type, "gp3")})
 	}
 	n.Permissions = append(iam.UseVolumes(volume.TagFormatting, volume.TagFormatted),
-		iam.Read("{job}ReadAddress", addressFile), iam.List("{job}FindAddress", addressFile))
-	n.Permissions = append(n.Permissions, iam.Write("{job}TellAddress", addressFile)...)
+		iam.Read("{job}ReadAddress", addressFile, requestsFile, answersDir+"*"), iam.List("{job}FindAddress", addressFile, requestsFile, answersDir+"*"))
+	n.Permissions = append(n.Permissions, iam.Write("{job}TellAddress", addressFile, answersDir+"*")...)
+	n.Permissions = append(n.Permissions, iam.UseTemporaryVolumes()...)
+	if c.Drill != nil {
+		n.Permissions = append(n.Permissions, iam.Read("{job}ReadDrills", drillsFile), iam.List("{job}FindDrills", drillsFile))
+		n.Permissions = append(n.Permissions, iam.Write("{job}TellDrills", drillsFile)...)
+	}
 	a := c.Address
 	if a.ElasticIP != "" {
 		n.ElasticIPs = []string{a.ElasticIP}

@@ -58,6 +58,13 @@ func (h *host) finished(now time.Time, idle time.Duration) bool {
 	return h.done || h.good > 0 && len(h.failed) == 0 && now.Sub(h.last) >= idle
 }
 
+// seen reports whether the host has logged in.
+func (h *host) seen() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.logins > 0
+}
+
 func (h *host) login(l sshd.Login) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ type job struct {
 	system  volume.System
 
 	mu    sync.Mutex
-	taken []string     // snapshots of this run
+	taken []string     // snapshots of this run, each as mayfly restore takes it
 	holds *runner.Self // may have the Elastic IP; nil: nobody here has
 }
 
@@ -100,12 +101,17 @@ type run struct {
 	changed chan struct{} // something happened at a host
 	opened  time.Time
 	errs    []error
+	list    []netip.Addr // by which the instance is reached now
+
+	restores *restores
+	drills   *drills
 }
 
 // Run implements runner.Job.
 func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	r := &run{job: j, rec: rec, byName: map[string]*host{}, changed: make(chan struct{}, 1), door: newDoor(rec)}
 	r.system.Log = rec.Log()
+	r.restores = &restores{run: r, list: map[string]*restore{}, stop: make(chan struct{})}
 	defer func() {
 		if r.opened.IsZero() {
 			r.withdrawOld(ctx)
@@ -120,7 +126,11 @@ func (j *job) Run(ctx context.Context, rec *runner.Recorder) error {
 	rec.Expect(len(r.hosts))
 	r.attachAll(ctx)
 	why := r.receive(ctx)
+	r.drills = r.newDrills(ctx)
+	var all sync.WaitGroup
+	all.Go(func() { r.restores.finish(why) })
 	r.close(ctx, why)
+	all.Wait()
 	return errors.Join(r.errs...)
 }
 
@@ -158,6 +168,7 @@ func (r *run) survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.clear(ctx, volumes)
 	for _, name := range r.config.names() {
 		h := newHost(name, r.config.Hosts[name], r.rec.Start(name), r.wake)
 		h.volume, h.problem = assign(volumes, name, h.spec.Volume)
@@ -206,7 +217,7 @@ func (r *run) receive(ctx context.Context) (why string) {
 	if ctx.Err() != nil {
 		return stopped + ": " + context.Cause(ctx).Error()
 	}
-	if usable == 0 {
+	if usable == 0 && !r.pending(ctx) {
 		return "no volume can be used"
 	}
 	server, err := sshd.New(r.serverConfig())
@@ -224,6 +235,7 @@ func (r *run) receive(ctx context.Context) (why string) {
 	r.opened = time.Now()
 	until := r.opened.Add(time.Duration(r.config.Window))
 	told, where := r.announce(ctx, until)
+	r.restores.serve(ctx, server, r.list, until)
 	why = r.wait(ctx, until, served)
 	r.rec.Log().Info("the window closes: " + why)
 	var all sync.WaitGroup
@@ -265,7 +277,11 @@ func (r *run) wait(ctx context.Context, until time.Time, served <-chan error) (w
 	look := time.NewTicker(max(min(r.config.idle()/8, 15*time.Second), 10*time.Millisecond))
 	defer look.Stop()
 	for {
-		waiting := r.waitingFor()
+		restoring, alone := r.restores.active()
+		waiting := r.waitingFor(alone)
+		if restoring {
+			waiting = append(waiting, "who gets files back")
+		}
 		if len(waiting) == 0 {
 			return "every host has finished"
 		}
@@ -284,10 +300,14 @@ func (r *run) wait(ctx context.Context, until time.Time, served <-chan error) (w
 	}
 }
 
-// waitingFor names the hosts that have not finished.
-func (r *run) waitingFor() []string {
+// waitingFor names the hosts that have not finished; in a run that is for a
+// restore alone, of those that have come.
+func (r *run) waitingFor(alone bool) []string {
 	var list []string
 	for _, h := range r.hosts {
+		if alone && !h.seen() {
+			continue
+		}
 		if h.problem == nil && !h.finished(time.Now(), r.config.idle()) {
 			list = append(list, h.name)
 		}

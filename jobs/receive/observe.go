@@ -12,6 +12,10 @@ var _ sshd.Observer = (*run)(nil)
 
 // Login implements sshd.Observer.
 func (r *run) Login(l sshd.Login) {
+	if one := r.restores.guest(l.Host); one != nil {
+		r.rec.Log().Info(fmt.Sprintf("who gets files of %s back logged in from %s", one.Host, l.Address), runner.KeyItem, one.Host)
+		return
+	}
 	r.byName[l.Host].login(l)
 	r.rec.Log().Info(fmt.Sprintf("%s logged in from %s with the key %s (%s)", l.Host, l.Address, l.Fingerprint, runner.OneLine(l.Client, 60)), runner.KeyItem, l.Host)
 }
@@ -26,12 +30,21 @@ func (r *run) Refused(f sshd.Refusal) {
 
 // Began implements sshd.Observer.
 func (r *run) Began(s sshd.Session) {
+	if one := r.restores.guest(s.Host); one != nil {
+		r.restores.came(one, 1, 0)
+		return
+	}
 	r.byName[s.Host].began(s)
 	r.rec.Log().Info(s.Host+": "+s.What+" began", runner.KeyItem, s.Host)
 }
 
 // Ended implements sshd.Observer.
 func (r *run) Ended(s sshd.Session) {
+	if one := r.restores.guest(s.Host); one != nil {
+		r.restores.came(one, -1, 0)
+		r.rec.Log().Info(fmt.Sprintf("%s: a restore's %s ended with %d, %s sent", one.Host, s.What, s.Exit, runner.FormatSize(s.Out)), runner.KeyItem, one.Host)
+		return
+	}
 	h := r.byName[s.Host]
 	h.ended(s)
 	text := fmt.Sprintf("%s: %s ended with %d, %s received, %s sent", s.Host, s.What, s.Exit, runner.FormatSize(s.In), runner.FormatSize(s.Out))
@@ -51,6 +64,10 @@ func (r *run) Ended(s sshd.Session) {
 
 // Bytes implements sshd.Observer.
 func (r *run) Bytes(name string, in, out int64) {
+	if one := r.restores.guest(name); one != nil {
+		r.restores.came(one, 0, out)
+		return
+	}
 	h := r.byName[name]
 	h.moved(in, out)
 	h.item.Read(in)
@@ -58,6 +75,10 @@ func (r *run) Bytes(name string, in, out int64) {
 
 // Done implements sshd.Observer.
 func (r *run) Done(name string) {
+	if one := r.restores.guest(name); one != nil {
+		r.restores.done(one)
+		return
+	}
 	r.byName[name].saidDone()
 	r.rec.Log().Info(name+" says that it is done", runner.KeyItem, name)
 	r.wake()

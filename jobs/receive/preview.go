@@ -73,5 +73,5 @@ func (j *job) Restore(runner.JobReport) string {
 	if len(j.taken) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("aws ec2 create-volume --snapshot-id %s --availability-zone ZONE, attach it to an instance there, mount -o ro; docs/hosts.md has the steps", j.taken[0])
+	return fmt.Sprintf("mayfly restore %s/%s", j.env.Prefix, j.taken[0])
 }

@@ -67,7 +67,7 @@ func (e *ending) snapshot(ctx context.Context) {
 	}
 	e.taken = s
 	e.mu.Lock()
-	e.job.taken = append(e.job.taken, s.ID)
+	e.job.taken = append(e.job.taken, h.name+" -o DIR --at "+s.ID)
 	e.mu.Unlock()
 	e.rec.Log().Info("snapshot "+s.ID+" of "+h.volume.ID+", "+string(what), runner.KeyItem, h.name)
 }
@@ -83,7 +83,7 @@ func (h *host) changes() int {
 func (e *ending) prune(ctx context.Context) {
 	h := e.host
 	what, _ := h.outcome()
-	if what != allThere || e.taken.ID == "" {
+	if what != allThere || e.taken.ID == "" || e.drilled != nil {
 		return
 	}
 	for _, s := range expired(h.snapshots, e.config.Keep, e.env.Start) {

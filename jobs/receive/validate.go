@@ -87,6 +87,9 @@ func (c *Config) checkTimes(bad complaint) {
 	if c.Idle != 0 && time.Duration(c.Idle) < shortest {
 		bad("idle", "is shorter than what a host may need between two transfers", "write at least 1m")
 	}
+	if c.Drill != nil && time.Duration(c.Drill.Every) < aDay {
+		bad("drill.every", "is less than a day", "write it like 30d")
+	}
 	if c.Keep.Last == 0 && c.Keep.Within <= 0 {
 		bad("keep", "keeps nothing", "write it like 20d, or {last: 7, within: 30d}")
 	}

@@ -50,13 +50,7 @@ func (w Whereabouts) closed() Whereabouts {
 	return w
 }
 
-func (w Whereabouts) text() []byte {
-	b, err := json.MarshalIndent(w, "", "  ")
-	if err != nil {
-		panic(err) // it has nothing that cannot be encoded
-	}
-	return append(b, '\n')
-}
+func (w Whereabouts) text() []byte { return text(w) }
 
 func (r *run) putParameter(ctx context.Context, w Whereabouts) error {
 	return r.env.Addresses.PutParameter(ctx, r.config.Address.Parameter, string(w.text()))
@@ -64,19 +58,7 @@ func (r *run) putParameter(ctx context.Context, w Whereabouts) error {
 
 // putAddress replaces the file, whoever wrote it.
 func (r *run) putAddress(ctx context.Context, w Whereabouts) error {
-	key := r.env.Prefix + "/" + addressFile
-	const tries = 3
-	for try := 1; ; try++ {
-		o, err := r.env.Store.Stat(ctx, key)
-		if err != nil && !errors.Is(err, store.ErrNotExist) {
-			return err
-		}
-		_, err = r.env.Store.Put(ctx, key, w.text(), o.ETag)
-		if try < tries && (errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrExists)) {
-			continue
-		}
-		return err
-	}
+	return replace(ctx, r.env.Store, r.env.Prefix+"/"+addressFile, w.text())
 }
 
 // lastAddress is what the run before has left in the file; the zero

@@ -1,0 +1,125 @@
+package receive
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mayfly/internal/store"
+	"mayfly/runner"
+)
+
+func newStore(t *testing.T) (*store.Dir, string) {
+	t.Helper()
+	dir := t.TempDir()
+	st, err := store.NewDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st, dir
+}
+
+// Requests of several at once all get in, those whose time is over go out, and
+// a run sees those that are meant for it.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	st, dir := newStore(t)
+	ctx, now := t.Context(), time.Now()
+	old := Request{ID: "old-request", Host: "a", Until: now.Add(-time.Minute)}
+	if err := Ask(ctx, st, "hosts", old, now.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for _, q := range []Request{{ID: "request-1"}, {ID: "request-2", Instance: "i-1"}, {ID: "request-3", Instance: "i-2"}, {ID: "../../x"}} {
+		q.Until = now.Add(time.Hour)
+		all.Go(func() {
+			if err := Ask(ctx, st, "hosts", q, now); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	s := &restores{run: &run{job: &job{env: runner.Env{Store: st, Prefix: "hosts"}}, self: runner.Self{ID: "i-1"}}}
+	look := func() string {
+		t.Helper()
+		list, err := s.look(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]bool{}
+		for _, q := range list {
+			names[q.ID] = true
+		}
+		var found []string
+		for _, id := range []string{"old-request", "request-1", "request-2", "request-3", "../../x"} {
+			if names[id] {
+				found = append(found, id)
+			}
+		}
+		return strings.Join(found, " ")
+	}
+	if got := look(); got != "request-1 request-2" {
+		t.Errorf("%q", got)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "hosts", "restores.json")); err != nil || strings.Contains(string(b), "old-request") {
+		t.Errorf("%s, %v", b, err)
+	}
+	if err := Withdraw(ctx, st, "hosts", "request-1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); got != "request-2" {
+		t.Errorf("%q", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hosts", "restores.json"), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.look(ctx); err == nil || !strings.Contains(err.Error(), "it is not what mayfly wrote") {
+		t.Error(err)
+	}
+}
+
+func TestGuestKey(t *testing.T) {
+	t.Parallel()
+	const good = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPrb4qPCmkuMsTSnKHfurwgxiq0MwUFk9Kgb8fio+IoN"
+	if _, err := guestKey(good); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"", "x", `command="x" ` + good, good + "\n" + good} {
+		if _, err := guestKey(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// A drill is due when there was none, the last one failed, or is long ago; not
+// while somebody waits for files.
+func TestDrillDue(t *testing.T) {
+	t.Parallel()
+	st, _ := newStore(t)
+	for name, tt := range map[string]struct {
+		last  Drilled
+		alone bool
+		want  bool
+	}{
+		"never":       {want: true},
+		"yesterday":   {last: Drilled{At: time.Now().Add(-day)}},
+		"failed":      {last: Drilled{At: time.Now().Add(-day), Problem: "x"}, want: true},
+		"long ago":    {last: Drilled{At: time.Now().Add(-31 * day)}, want: true},
+		"almost":      {last: Drilled{At: time.Now().Add(-30*day + time.Hour)}, want: true}, // the run of that day was later
+		"for a while": {last: Drilled{At: time.Now().Add(-31 * day)}, alone: true},
+	} {
+		r := &run{job: &job{config: &Config{Drill: &Drill{Every: runner.Duration(30 * day)}}, env: runner.Env{Store: st, Prefix: name}}}
+		r.restores = &restores{run: r, alone: tt.alone}
+		if !tt.last.At.IsZero() {
+			if err := replace(t.Context(), st, name+"/"+drillsFile, text(drillsDone{1, map[string]Drilled{"a": tt.last}})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := r.newDrills(t.Context()).due("a"); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mayfly/internal/volume"
+	"mayfly/runner"
+)
+
+// leftVolumes remembers what is deleted.
+type leftVolumes struct {
+	runner.Volumes // nothing else is called
+	list           []runner.Volume
+	gone           []string
+	copying        error
+}
+
+func (v *leftVolumes) List(context.Context) ([]runner.Volume, error) { return v.list, nil }
+
+func (v *leftVolumes) Copy(context.Context, string, runner.Self, map[string]string) (runner.Volume, error) {
+	return runner.Volume{}, v.copying
+}
+
+func (v *leftVolumes) Detach(context.Context, string, runner.Self) error { return nil }
+
+func (v *leftVolumes) Delete(_ context.Context, id string) error {
+	v.gone = append(v.gone, id)
+	return nil
+}
+
+func newTidyRun(v *leftVolumes) *run {
+	rec := runner.NewRecorder(slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now)
+	return &run{job: &job{env: runner.Env{RunID: "now", Deployment: "hosts", Volumes: v}}, rec: rec, self: runner.Self{ID: "i-1"}}
+}
+
+// Only temporary volumes of other runs are deleted, which no other instance
+// has, and none that has become a host's.
+func TestClear(t *testing.T) {
+	t.Parallel()
+	left := func(id, instance string, more ...string) runner.Volume {
+		v := runner.Volume{ID: id, Instance: instance, Tags: map[string]string{TagTemporary: "restore-1", TagOf: "a", tagRun: "before"}}
+		for i := 0; i < len(more); i += 2 {
+			v.Tags[more[i]] = more[i+1]
+		}
+		return v
+	}
+	hosts := runner.Volume{ID: "vol-host", Tags: map[string]string{volume.TagHost: "a"}}
+	v := &leftVolumes{list: []runner.Volume{
+		hosts, left("vol-left", ""), left("vol-adopted", "", volume.TagHost, "a", volume.TagAdopted, "x"), left("vol-others", "i-2"), left("vol-mine", "", tagRun, "now"),
+	}}
+	r := newTidyRun(v)
+	r.clear(t.Context(), v.list)
+	if !slices.Equal(v.gone, []string{"vol-left"}) {
+		t.Errorf("deleted: %q", v.gone)
+	}
+	var said strings.Builder
+	for _, w := range r.rec.Snapshot().Warnings {
+		said.WriteString(w.String() + "\n")
+	}
+	if !strings.Contains(said.String(), "vol-left was left by the run before") || !strings.Contains(said.String(), "vol-others is still there: the instance i-2 has it") {
+		t.Error(said.String())
+	}
+}
+
+// A volume whose making has failed, and worked all the same, is found by its
+// name and deleted.
+func TestCopyFailed(t *testing.T) {
+	t.Parallel()
+	v := &leftVolumes{copying: errors.New("no answer"), list: []runner.Volume{
+		{ID: "vol-made", Tags: map[string]string{TagTemporary: "restore-1"}}, {ID: "vol-other", Tags: map[string]string{TagTemporary: "restore-2"}},
+	}}
+	_, err := newTidyRun(v).copySnapshot(t.Context(), runner.Snapshot{ID: "snap-1"}, &host{name: "a"}, "restore-1")
+	if err == nil || !strings.Contains(err.Error(), "no answer") || !slices.Equal(v.gone, []string{"vol-made"}) {
+		t.Errorf("%v; deleted: %q", err, v.gone)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"mayfly/internal/cloud"
 	"mayfly/internal/volume"
+	"mayfly/jobs/receive"
 	"mayfly/runner"
 	"mayfly/stack"
 	"mayfly/stack/deploy"
@@ -134,6 +135,11 @@ func (a *app) printStays(ctx context.Context, aws services, c *runner.Config) er
 	region := aws.Region()
 	for _, v := range volumes {
 		host := v.Tags[volume.TagHost]
+		if v.Tags[receive.TagTemporary] != "" {
+			p := temporaryLeft(v, region)
+			fmt.Fprintf(a.stdout, "  %s; to delete it: aws ec2 delete-volume --region %s --volume-id %s\n", p.What, region, v.ID)
+			continue
+		}
 		if host == "" {
 			continue // an instance's root volume, which goes with it
 		}

@@ -26,13 +26,14 @@ type restoreOptions struct {
 	checkout bool
 	all      bool
 	pushTo   string
+	host     hostOptions
 }
 
 func newRestoreCmd(a *app) *cobra.Command {
 	var o restoreOptions
 	c := &cobra.Command{
-		Use:   "restore PREFIX/OWNER/NAME|PREFIX[/PATH] [DIR]",
-		Short: "Get a repository or a synced directory back",
+		Use:   "restore PREFIX/OWNER/NAME|PREFIX[/PATH] [DIR] | PREFIX/HOST [PATH...] [-o DIR]",
+		Short: "Get a repository, a synced directory or a host's files back",
 		Long: `Restore makes a repository of what the store has: a bare one with every branch,
 tag, note and other ref, or with --checkout one to work in. Every byte is held
 against its checksum and everything that the refs need is walked before DIR
@@ -50,7 +51,17 @@ Of a directory that a sync job keeps, PREFIX brings all back, PREFIX/PATH a part
 of it or one file, with times and permissions and every checksum verified. A
 restore that goes on where it was cut off is a job: sync: {to: DIR}.
 
-It works from the store alone; neither GitHub nor, with --store, a config is
+Of a host that pushes, PREFIX/HOST alone lists its snapshots; with PATHs, or -o
+DIR for all, an instance is started, or the run at work is asked, and the files
+are fetched with ssh and rsync: from the host's volume as it is now, or with --at
+from the newest good snapshot that is not younger, of which a temporary volume is
+made and deleted again. --at snap-... names one, partial ones, too. DIR is HOST
+unless -o says otherwise, and must be new or empty; with --overwrite it need not
+be, and what was cut off goes on. As root, owners, ACLs and attributes come, too.
+What the host has encrypted with gocryptfs is decrypted with its two files.
+It needs the config, and the permissions of mayfly start and status.
+
+The rest works from the store alone; neither GitHub nor, with --store, a config is
 needed. It uses git where there is one, and does without where there is none;
 only --push-to needs it.
 
@@ -62,13 +73,25 @@ Exit codes: 0 restored, 1 failed, 2 bad usage or config, 3 some repositories
   mayfly restore github/octocat/hello-world --push-to git@github.com:octocat/again.git
   mayfly restore github/octocat everything --all
   mayfly restore documents
-  mayfly restore documents/letters/2026 letters`,
-		Args: cobra.RangeArgs(1, 2),
+  mayfly restore documents/letters/2026 letters
+  mayfly restore hosts/web
+  mayfly restore hosts/web etc/nginx -o restored --at 2026-11-20
+  mayfly restore hosts/web home/me --gocryptfs-config gocryptfs.conf --password-file gocryptfs.password`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := notEmpty(cmd); err != nil {
 				return err
 			}
+			if r := a.hostWanted(cmd.Context(), o, args); r != nil {
+				return interrupted(cmd.Context(), r.run(cmd.Context()))
+			}
+			if flag := o.host.given(); flag != "" {
+				return usageError(fmt.Errorf("restore: %s is about hosts that push, and the config has no job of that kind below %s: name it with -c", flag, args[0]))
+			}
 			dir := ""
+			if len(args) > 2 {
+				return usageError(fmt.Errorf("accepts between 1 and 2 arg(s), received %d", len(args)))
+			}
 			if len(args) == 2 && args[1] != "" {
 				dir = filepath.Clean(args[1]) // "out/", as the shell completes it
 			}
@@ -82,6 +105,7 @@ Exit codes: 0 restored, 1 failed, 2 bad usage or config, 3 some repositories
 	f.BoolVar(&o.checkout, "checkout", false, "make a folder to work in, with HEAD checked out")
 	f.BoolVar(&o.all, "all", false, "every repository of PREFIX/OWNER, or of PREFIX, with its wiki")
 	f.StringVar(&o.pushTo, "push-to", "", "push everything to the empty repository at `URL`; DIR may be left out")
+	o.host.flags(c)
 	return c
 }
 

@@ -47,46 +47,55 @@ a run, 3 partial, 4 interrupted. 2 bad usage or config, or nothing was started.`
 }
 
 func (a *app) start(ctx context.Context, c *runner.Config, src []byte, detach bool) error {
-	w := newWorld(c, a.getenv)
-	aws, err := w.services(ctx)
-	if err != nil {
-		return usageError(err)
-	}
-	if _, err := aws.Caller(ctx); err != nil {
-		return usageError(err)
-	}
-	deployed, err := a.mayStart(ctx, aws, c)
+	f, err := a.launch(ctx, c, src, detach)
 	if err != nil {
 		return err
 	}
-	st, err := w.store(ctx)
-	if err != nil {
-		return err
-	}
-	f := &runFollower{app: a, aws: aws, st: st, group: string(c.Name), keep: time.Duration(c.Keep), zone: c.Schedule.Timezone.Location()}
-	deadline, err := a.deadline(c, src, deployed)
-	if err != nil {
-		return err
-	}
-	f.began = a.clockOf(ctx, st, deployed, src)
-	f.off = f.began.Sub(a.now())
-	f.end = f.began.Add(deadline + stack.EndMargin)
-	if err := a.beside(ctx, f, c, detach); err != nil {
-		return err
-	}
-	err = a.engine(aws).Start(ctx, f.group, f.end)
-	if ill := (*deploy.IllError)(nil); errors.As(err, &ill) {
-		return usageError(err)
-	}
-	if err != nil {
-		return err
-	}
-	a.say("Asked the group %s for an instance; whatever happens, it gives it up at %s.", f.group, f.at(f.end))
 	if detach {
 		fmt.Fprintf(a.stdout, "Next: %s; mayfly status%s\n", f.logs(), a.configFlag())
 		return nil
 	}
 	return f.follow(ctx)
+}
+
+// launch asks the group for an instance, which ends in any case.
+func (a *app) launch(ctx context.Context, c *runner.Config, src []byte, detach bool) (*runFollower, error) {
+	w := newWorld(c, a.getenv)
+	aws, err := w.services(ctx)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	if _, err := aws.Caller(ctx); err != nil {
+		return nil, usageError(err)
+	}
+	deployed, err := a.mayStart(ctx, aws, c)
+	if err != nil {
+		return nil, err
+	}
+	st, err := w.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &runFollower{app: a, aws: aws, st: st, group: string(c.Name), keep: time.Duration(c.Keep), zone: c.Schedule.Timezone.Location()}
+	deadline, err := a.deadline(c, src, deployed)
+	if err != nil {
+		return nil, err
+	}
+	f.began = a.clockOf(ctx, st, deployed, src)
+	f.off = f.began.Sub(a.now())
+	f.end = f.began.Add(deadline + stack.EndMargin)
+	if err := a.beside(ctx, f, c, detach); err != nil {
+		return nil, err
+	}
+	err = a.engine(aws).Start(ctx, f.group, f.end)
+	if ill := (*deploy.IllError)(nil); errors.As(err, &ill) {
+		return nil, usageError(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.say("Asked the group %s for an instance; whatever happens, it gives it up at %s.", f.group, f.at(f.end))
+	return f, nil
 }
 
 // mayStart says why nothing can be started now; exit code 2. It returns the

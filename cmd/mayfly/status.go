@@ -141,6 +141,7 @@ func (a *app) readStatus(ctx context.Context, st store.Store, c *runner.Config, 
 			s.unseen = err.Error()
 		} else {
 			s.AWS.overdue(c, newest, a.now())
+			s.AWS.drills(ctx, st, c)
 		}
 	}
 	if s.Next.Before(a.now()) { // zero, or passed since that run

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mayfly/internal/cloud"
+	"mayfly/internal/store"
 	"mayfly/internal/volume"
 	"mayfly/jobs/receive"
 	"mayfly/runner"
@@ -21,6 +22,8 @@ type hostStatus struct {
 	// Good is the newest snapshot of data that came whole.
 	Good string    `json:"good_snapshot,omitempty"`
 	Made time.Time `json:"good_snapshot_made,omitzero"`
+	// Drill is how the last one ended; nil: there was none.
+	Drill *receive.Drilled `json:"drill,omitempty"`
 }
 
 // hosts finds the volume and the newest good snapshot of each host.
@@ -44,6 +47,33 @@ func (s *awsStatus) hosts(ctx context.Context, aws services, c *runner.Config) e
 		s.Hosts = append(s.Hosts, hostStatusOf(n, volumes, snapshots))
 	}
 	return nil
+}
+
+// drills adds how the last drill of each host ended, as far as that can be read.
+func (s *awsStatus) drills(ctx context.Context, st store.Store, c *runner.Config) {
+	for _, j := range c.Jobs {
+		spec, ok := j.Config.(*receive.Config)
+		if !ok {
+			continue
+		}
+		last, err := receive.LastDrills(ctx, st, string(j.Prefix))
+		if err != nil {
+			s.problem("how drills of "+string(j.Prefix)+" ended cannot be read: "+err.Error(), "see that the store can be read")
+			continue
+		}
+		for i := range s.Hosts {
+			h := &s.Hosts[i]
+			if _, mine := spec.Hosts[h.Host]; !mine {
+				continue
+			}
+			if d, ok := last[h.Host]; ok {
+				h.Drill = &d
+				if d.Problem != "" {
+					s.problem("the drill of "+h.Host+" failed: "+d.Problem, "look which one is right with mayfly restore; the next run drills again")
+				}
+			}
+		}
+	}
 }
 
 func hostStatusOf(n runner.VolumeNeed, volumes []cloud.Volume, snapshots []cloud.Snapshot) hostStatus {
@@ -74,5 +104,13 @@ func (h hostStatus) words(now time.Time, config string) string {
 	if h.Good == "" {
 		return said + "; no good snapshot"
 	}
-	return fmt.Sprintf("%s; newest good snapshot %s, %s old; %s", said, h.Good, runner.FormatDuration(now.Sub(h.Made)), runner.FormatCount(h.Snapshots, "snapshots"))
+	said = fmt.Sprintf("%s; newest good snapshot %s, %s old; %s", said, h.Good, runner.FormatDuration(now.Sub(h.Made)), runner.FormatCount(h.Snapshots, "snapshots"))
+	switch d := h.Drill; {
+	case d == nil:
+	case d.Problem != "":
+		said += fmt.Sprintf("; drill failed %s ago", runner.FormatDuration(now.Sub(d.At)))
+	default:
+		said += fmt.Sprintf("; drill passed %s ago, %s", runner.FormatDuration(now.Sub(d.At)), runner.FormatCount(d.Files, "files"))
+	}
+	return said
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mayfly/jobs/receive"
 	"mayfly/runner"
 )
 
@@ -34,6 +35,13 @@ func (s *awsStatus) leftovers(ctx context.Context, aws services, c *runner.Confi
 		if v.Tags[hostTag] != "" { // which is data
 			if left, ok := stillAttached(v, states[v.Instance], aws.Region()); ok {
 				s.Leftover = append(s.Leftover, left)
+			}
+			continue
+		}
+		if v.Tags[receive.TagTemporary] != "" {
+			if states[v.Instance] == "" {
+				p := temporaryLeft(v, aws.Region())
+				s.Leftover = append(s.Leftover, leftover{p.What, p.Cure})
 			}
 			continue
 		}

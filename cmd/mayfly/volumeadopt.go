@@ -10,6 +10,7 @@ import (
 
 	"mayfly/internal/cloud"
 	"mayfly/internal/volume"
+	"mayfly/jobs/receive"
 )
 
 func newVolumeAdoptCmd(a *app) *cobra.Command {
@@ -82,6 +83,9 @@ func (a *app) adoptVolume(ctx context.Context, id, host, uuid string) error {
 func (v *volumes) mayAdopt(ctx context.Context, found cloud.Volume, host string) error {
 	if owner := found.Tags[tagKey]; owner != "" && owner != string(v.config.Name) {
 		return usageError(fmt.Errorf("volume %s: it is of the deployment %s: aws ec2 delete-tags --region %s --resources %[1]s --tags Key=%[4]s first, when that does not use it", found.ID, owner, v.aws.Region(), tagKey))
+	}
+	if what := found.Tags[receive.TagTemporary]; what != "" {
+		return usageError(fmt.Errorf("volume %s: it was made for %s, and the next run deletes it: make another of the snapshot %s with aws ec2 create-volume, and adopt that", found.ID, what, found.From))
 	}
 	if owner := found.Tags[volume.TagHost]; owner != "" && owner != host {
 		return usageError(fmt.Errorf("volume %s: it holds the data of the host %s: aws ec2 delete-tags --region %s --resources %[1]s --tags Key=%[4]s first, when that is no longer so", found.ID, owner, v.aws.Region(), volume.TagHost))

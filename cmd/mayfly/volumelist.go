@@ -11,6 +11,7 @@ import (
 
 	"mayfly/internal/cloud"
 	"mayfly/internal/volume"
+	"mayfly/jobs/receive"
 )
 
 func newVolumeListCmd(a *app) *cobra.Command {
@@ -55,7 +56,10 @@ type volumeStatus struct {
 	Instance  string `json:"instance,omitempty"`       // that has it
 	Attached  string `json:"attachment,omitempty"`     // "attached", "detaching"
 	Running   string `json:"instance_state,omitempty"` // "" when the instance is not the deployment's
-	// Content is "blank", "formatted", "adopted", "unfinished" when its
+	// Of is the host of whose snapshot a temporary volume was made, to be read by
+	// a restore or a drill.
+	Of string `json:"copy_of,omitempty"`
+	// Content is "temporary", "blank", "formatted", "adopted", "unfinished" when its
 	// formatting was cut off, or "unknown": it was made from a snapshot, and
 	// nobody has adopted it.
 	Content   string          `json:"content"`
@@ -118,6 +122,12 @@ func (s *volumesStatus) add(v cloud.Volume, snapshots []cloud.Snapshot) volumeSt
 		Instance: v.Instance, Attached: v.Attachment, Running: s.states[v.Instance],
 	}
 	one.content(v)
+	if one.Content == "temporary" {
+		one.Of = v.Tags[receive.TagOf]
+		if one.Running == "" {
+			s.Problems = append(s.Problems, temporaryLeft(v, s.Region))
+		}
+	}
 	for _, snap := range snapshots {
 		if snap.Volume != v.ID {
 			continue
@@ -157,9 +167,20 @@ func stillAttached(v cloud.Volume, state, region string) (leftover, bool) {
 	}, true
 }
 
+// temporaryLeft is about a temporary volume while nothing is at work.
+func temporaryLeft(v cloud.Volume, region string) problemStatus {
+	cure := "the next run deletes it; or: aws ec2 delete-volume --region " + region + " --volume-id " + v.ID
+	if v.Instance != "" {
+		cure = "the next run deletes it, when no other instance has it; or: aws ec2 detach-volume --region " + region + " --volume-id " + v.ID + ", and delete-volume"
+	}
+	return problemStatus{fmt.Sprintf("%s is a temporary copy of a snapshot of %s, %d GiB, made for %s by a run that was cut off", v.ID, v.Tags[receive.TagOf], v.GiB, v.Tags[receive.TagTemporary]), cure}
+}
+
 // content reads what the tags say is on a volume.
 func (s *volumeStatus) content(v cloud.Volume) {
 	switch tags := v.Tags; {
+	case tags[receive.TagTemporary] != "":
+		s.Content = "temporary"
 	case tags[volume.TagAdopted] != "":
 		s.Content, s.UUID = "adopted", tags[volume.TagAdopted]
 	case tags[volume.TagFormatted] != "":
@@ -186,7 +207,11 @@ func (v *volumes) print(s *volumesStatus) error {
 		if one.Newest != nil {
 			newest = day(one.Newest.Began) + ", " + one.Newest.State
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d GiB\t%s\t%s\t%s\t%s\t%s\n", dash(one.Host), one.ID, one.GiB, one.Zone, one.State, dash(one.Instance), one.Content, newest)
+		whose := dash(one.Host)
+		if one.Of != "" {
+			whose = one.Of + " (copy)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d GiB\t%s\t%s\t%s\t%s\t%s\n", whose, one.ID, one.GiB, one.Zone, one.State, dash(one.Instance), one.Content, newest)
 	}
 	if err := w.Flush(); err != nil {
 		return err

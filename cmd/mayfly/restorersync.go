@@ -1,0 +1,386 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"mayfly/jobs/receive"
+	"mayfly/runner"
+)
+
+// tools are ssh and rsync, and the key that is made for one restore.
+type tools struct {
+	ssh, rsync string
+	acls       bool   // rsync keeps ACLs and extended attributes
+	dir        string // of the key and the known host; gone at the end
+	public     string // in the form of authorized_keys
+	remote     []string
+	target     string // "restore@address"
+}
+
+// A transferred is what came.
+type transferred struct {
+	files int
+	bytes int64
+}
+
+var rsyncForm = regexp.MustCompile(`(?m)^rsync +version v?([0-9]+)\.([0-9]+)`)
+
+// findTools finds the programs, and makes the key.
+func findTools(ctx context.Context) (*tools, error) {
+	t := &tools{}
+	var err error
+	for name, at := range map[string]*string{"ssh": &t.ssh, "rsync": &t.rsync} {
+		if *at, err = exec.LookPath(name); err != nil {
+			return nil, fmt.Errorf("files of hosts are fetched with ssh and rsync, and there is no %s here: install it", name)
+		}
+	}
+	out, err := exec.CommandContext(ctx, t.rsync, "--version").Output()
+	m := rsyncForm.FindSubmatch(out)
+	if err != nil || m == nil {
+		return nil, fmt.Errorf("%s is not the rsync that is needed, 3.1 or later (on macOS: brew install rsync)", t.rsync)
+	}
+	major, _ := strconv.Atoi(string(m[1]))
+	minor, _ := strconv.Atoi(string(m[2]))
+	if major < 3 || major == 3 && minor < 1 {
+		return nil, fmt.Errorf("%s is rsync %d.%d: 3.1 or later is needed (on macOS: brew install rsync)", t.rsync, major, minor)
+	}
+	has := func(what string) bool {
+		return bytes.Contains(out, []byte(" "+what)) || bytes.Contains(out, []byte("\t"+what))
+	}
+	t.acls = has("ACLs") && has("xattrs")
+	if t.dir, err = os.MkdirTemp("", "mayfly-restore-"); err != nil {
+		return nil, err
+	}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(t.dir))
+	}
+	block, err := ssh.MarshalPrivateKey(private, "mayfly restore")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(t.dir, "key"), pem.EncodeToMemory(block), 0o600)
+	}
+	var key ssh.PublicKey
+	if err == nil {
+		key, err = ssh.NewPublicKey(public)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(t.dir))
+	}
+	t.public = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+	return t, nil
+}
+
+func (t *tools) drop() { _ = os.RemoveAll(t.dir) }
+
+// serve says where the instance is and by which key it is known. Nothing of the
+// user's own configuration and known hosts is read or written.
+func (t *tools) serve(name, key, address string, port int) error {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return fmt.Errorf("the run does not say how it is reached: %q", address)
+	}
+	known := filepath.Join(t.dir, "known_hosts")
+	if err := os.WriteFile(known, []byte(name+" "+key+"\n"), 0o600); err != nil {
+		return err
+	}
+	t.target = "restore@" + ip.String()
+	if ip.Is6() {
+		t.target = "restore@[" + ip.String() + "]"
+	}
+	t.remote = []string{t.ssh, "-F", os.DevNull, "-p", strconv.Itoa(port), "-i", filepath.Join(t.dir, "key")}
+	for _, o := range []string{
+		"HostKeyAlias=" + name, "UserKnownHostsFile=" + known, "GlobalKnownHostsFile=" + os.DevNull, "StrictHostKeyChecking=yes", "UpdateHostKeys=no",
+		"IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "ConnectTimeout=20", "ServerAliveInterval=15", "ServerAliveCountMax=4", "LogLevel=ERROR",
+	} {
+		t.remote = append(t.remote, "-o", o)
+	}
+	return nil
+}
+
+// shell is the command of ssh as rsync's -e takes it.
+func (t *tools) shell() string {
+	var words []string
+	for _, w := range t.remote {
+		if strings.ContainsAny(w, " \t'\"\\") {
+			w = "'" + strings.ReplaceAll(w, "'", "''") + "'"
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
+// sayDone tells the run that nothing else is wanted.
+func (t *tools) sayDone(ctx context.Context) error {
+	if len(t.remote) == 0 {
+		return nil // it was not called yet
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	host := strings.NewReplacer("[", "", "]", "").Replace(t.target)
+	argv := append(append([]string{}, t.remote[1:]...), host, "done")
+	return exec.CommandContext(ctx, t.remote[0], argv...).Run()
+}
+
+// sources are rsync's arguments for paths: none of them is a pattern.
+func (t *tools) sources(paths []string) []string {
+	if len(paths) == 0 {
+		return []string{t.target + ":./"}
+	}
+	quote := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
+	list := []string{t.target + ":./" + quote.Replace(paths[0])}
+	for _, p := range paths[1:] {
+		list = append(list, ":./"+quote.Replace(p))
+	}
+	return list
+}
+
+// A said is what rsync has.
+type rsyncSaid struct {
+	code     int
+	out, err string
+}
+
+// call runs rsync. ctx's end is a SIGTERM, so that it keeps what has come.
+func (t *tools) call(ctx context.Context, show io.Writer, argv ...string) (rsyncSaid, error) {
+	return t.start(ctx, show, append([]string{"-e", t.shell(), "-s"}, argv...)...)
+}
+
+// local copies from one folder here to another.
+func (t *tools) local(ctx context.Context, argv ...string) (rsyncSaid, error) {
+	return t.start(ctx, nil, argv...)
+}
+
+func (t *tools) start(ctx context.Context, show io.Writer, argv ...string) (rsyncSaid, error) {
+	c := exec.CommandContext(ctx, t.rsync, argv...)
+	c.Env = append(os.Environ(), "LC_ALL=C", "RSYNC_RSH=", "RSYNC_PROTECT_ARGS=", "RSYNC_PARTIAL_DIR=")
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 10 * time.Second
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	if show != nil {
+		c.Stdout = io.MultiWriter(&out, show)
+	}
+	err := c.Run()
+	if c.ProcessState == nil {
+		return rsyncSaid{}, err
+	}
+	return rsyncSaid{c.ProcessState.ExitCode(), out.String(), errs.String()}, ctx.Err()
+}
+
+// options are those that decide what comes: as root, owners, ACLs and all;
+// otherwise what its user may make.
+func (s *restoreSession) options() []string {
+	list := []string{"-aHS", "--numeric-ids", "--partial", "--timeout=300", "--exclude=/lost+found", "--exclude=/.mayfly-incoming"}
+	if s.acls && os.Geteuid() == 0 {
+		list = append(list, "-A", "-X")
+	}
+	if len(s.get) > 0 {
+		list = append(list, "-R")
+	}
+	return list
+}
+
+var statForm = regexp.MustCompile(`(?m)^(Number of (?:regular )?files transferred|Total transferred file size|Number of files): ([0-9]+)`)
+
+func rsyncStats(out string) map[string]int64 {
+	found := map[string]int64{}
+	for _, m := range statForm.FindAllStringSubmatch(out, -1) {
+		n, _ := strconv.ParseInt(m[2], 10, 64)
+		found[strings.Replace(m[1], "regular ", "", 1)] = n
+	}
+	return found
+}
+
+// measure finds out that all is there, and that there is room for it.
+func (s *restoreSession) measure(ctx context.Context) error {
+	var said rsyncSaid
+	err := s.again(ctx, func() (rsyncSaid, error) {
+		var err error
+		said, err = s.call(ctx, nil, append(append(s.options(), "-n", "--stats", "--no-human-readable"), append(s.sources(s.get), s.into)...)...)
+		return said, err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.isEncrypted(ctx); err != nil {
+		return err
+	}
+	if said.code == 23 && s.decryption != nil {
+		return errors.New("there is no such path, or the key is not the host's: without paths, all is fetched")
+	}
+	if said.code == 23 {
+		return s.missing(ctx, said)
+	}
+	need := rsyncStats(said.out)["Total transferred file size"]
+	if s.decryption != nil {
+		need *= 2 // it is there twice for a while
+	}
+	if free, ok := freeSpace(s.into); ok && need > free {
+		return fmt.Errorf("it takes %s, and %s has %s: name a folder on another disk with -o", runner.FormatSize(need), s.o.host.output, runner.FormatSize(free))
+	}
+	s.app.say("Fetching %s.", runner.FormatSize(need))
+	return nil
+}
+
+// isEncrypted finds out whether what is stored is encrypted, and compares that
+// with what was asked for.
+func (s *restoreSession) isEncrypted(ctx context.Context) error {
+	if s.o.host.raw {
+		return nil
+	}
+	in, err := s.call(ctx, nil, "--list-only", "-d", s.target+":./"+encryptedMark)
+	switch {
+	case err != nil:
+		return err
+	case in.code == 0 && s.decryption == nil:
+		return errEncrypted
+	case in.code == 23 && s.decryption != nil:
+		return fmt.Errorf("what is stored of %s is not encrypted by gocryptfs: leave --gocryptfs-config and --password-file out", s.host)
+	}
+	return nil
+}
+
+// missing says which path is not there, and what is beside it.
+func (s *restoreSession) missing(ctx context.Context, said rsyncSaid) error {
+	for _, p := range s.paths {
+		one, err := s.call(ctx, nil, "--list-only", "-d", s.sources([]string{p})[0])
+		if err != nil {
+			return err
+		}
+		if one.code != 23 {
+			continue
+		}
+		for up := path.Dir(p); ; up = path.Dir(up) {
+			dir := s.target + ":./"
+			if up != "." {
+				dir = s.sources([]string{up})[0] + "/"
+			}
+			in, err := s.call(ctx, nil, "--list-only", "-d", dir)
+			if err != nil {
+				return err
+			}
+			if in.code == 0 || up == "." {
+				where := up
+				if up == "." {
+					where = s.host
+				}
+				return fmt.Errorf("there is no %s; in %s there is %s", p, where, listed(in.out))
+			}
+		}
+	}
+	return fmt.Errorf("some files cannot be read: %s", brief(said.err))
+}
+
+// listForm is "drwxr-xr-x          4,096 2026/11/20 17:00:00 name".
+var listForm = regexp.MustCompile(`^\S{10} +[0-9,]+ \S+ \S+ (.+)$`)
+
+// listed are the names of rsync's --list-only.
+func listed(out string) string {
+	const most = 20
+	var names []string
+	for line := range strings.Lines(out) {
+		m := listForm.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m != nil && m[1] != "." && m[1] != "lost+found" {
+			names = append(names, m[1]) // in which rsync has escaped what is not printable
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "nothing"
+	case len(names) > most:
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+func brief(s string) string { return runner.OneLine(strings.TrimSpace(s), 400) }
+
+// copyAll copies until everything is there.
+func (s *restoreSession) copyAll(ctx context.Context) error {
+	argv := append(s.options(), "--stats", "--no-human-readable")
+	var show io.Writer
+	if w := s.app.onTerminal(); w != nil {
+		argv, show = append(argv, "--info=progress2"), w
+	}
+	argv = append(append(argv, s.sources(s.get)...), s.into)
+	var said rsyncSaid
+	err := s.again(ctx, func() (rsyncSaid, error) {
+		var err error
+		said, err = s.call(ctx, show, argv...)
+		n := rsyncStats(said.out)
+		s.out.files += int(n["Number of files transferred"])
+		s.out.bytes += n["Total transferred file size"]
+		return said, err
+	})
+	switch {
+	case err != nil:
+		return err
+	case said.code == 23 || said.code == 24:
+		return &codeError{exitPartial, fmt.Errorf("some files were not restored: %s", brief(said.err))}
+	}
+	return nil
+}
+
+// again calls rsync until the connection holds, at most until the window is
+// over. What another try does not cure is an error.
+func (s *restoreSession) again(ctx context.Context, call func() (rsyncSaid, error)) error {
+	const tries, quick = 30, 6
+	came := false
+	for try := 1; ; try++ {
+		began := s.app.now()
+		said, err := call()
+		if err != nil {
+			return err
+		}
+		came = came || said.code != 255 || s.app.now().Sub(began) > time.Minute
+		switch said.code {
+		case 0, 23, 24:
+			return nil
+		case 10, 12, 30, 35, 255: // the connection, or the server's end of it
+		case 11:
+			return fmt.Errorf("a file could not be written: %s: is the disk full? The same command with --overwrite goes on", brief(said.err))
+		default:
+			return fmt.Errorf("rsync ended with exit code %d: %s", said.code, brief(said.err))
+		}
+		if strings.Contains(said.err, "Host key verification failed") || strings.Contains(said.err, "REMOTE HOST IDENTIFICATION") {
+			return fmt.Errorf("the machine at %s has not the deployment's host key: nothing was fetched", s.target)
+		}
+		if err := s.look(ctx); err != nil {
+			return err
+		}
+		if a := s.answer; a.State == receive.Over || a.State == receive.Refused {
+			return fmt.Errorf("the run has ended it: %s; the same command with --overwrite goes on in another", a.Reason)
+		}
+		if err := s.stillThere(ctx, s.answer.Until); err != nil {
+			return fmt.Errorf("%w; the same command with --overwrite goes on in another", err)
+		}
+		if !came && try >= quick {
+			return fmt.Errorf("the instance cannot be reached at %s port %d: see that this machine's address is in listen.from of the config (%s)", s.answer.Address, s.answer.Port, brief(said.err))
+		}
+		if try >= tries {
+			return fmt.Errorf("the connection was lost %d times: %s; the same command with --overwrite goes on", try, brief(said.err))
+		}
+		s.app.say("The connection was lost or there is none yet (%s); trying again.", brief(said.err))
+		if err := wait(ctx, min(time.Duration(try)*s.app.pollEvery(answerEvery), time.Minute)); err != nil {
+			return err
+		}
+	}
+}

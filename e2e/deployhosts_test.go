@@ -131,6 +131,7 @@ func TestDeployHosts(t *testing.T) {
 	has(t, "deploy", r.out, "mayfly init push --deployment hosts --host db ", "--port 2222 --host-key 'ssh-ed25519 ")
 	volumes := l.hostVolumes("hosts")
 	l.pushes()
+	l.restores(config)
 
 	r = do(0, "deploy", "--yes")
 	has(t, "deploy, again", r.out, "is up to date; nothing was changed", "\n  "+known+"\n", "web  "+volumes["web"][0].ID+", 20 GiB, gp3", "blank: the first run formats it")

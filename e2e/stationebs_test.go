@@ -115,6 +115,8 @@ func (e *ebs) seen(r *http.Request, answered bool) bool {
 		}
 	case "CreateSnapshot":
 		e.copy(id)
+	case "DeleteVolume":
+		_ = os.Remove(e.image(id))
 	}
 	return true
 }
@@ -167,6 +169,7 @@ func (e *ebs) attach(id string) {
 	if e.devices[id] != "" {
 		return
 	}
+	e.ofSnapshot(id)
 	device, err := e.sh(`losetup --find --show --partscan "$1"; `, e.image(id))
 	if err == nil {
 		err = os.Symlink(device, filepath.Join(e.links(), id))

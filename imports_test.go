@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"iam":                      {},
 	"userdata":                 {},
 	"stack/deploy":             {"stack", "internal/cloud"},
-	"push":                     {"runner", "internal/strictyaml", "internal/gocryptfs"},
+	"push":                     {"runner", "internal/strictyaml", "internal/gocryptfs", "internal/remote"},
 	"stack":                    {"iam"},
 	"internal/":                {},
 	"internal/archive":         {"internal/store", "internal/packfile", "internal/gitref"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mayfly/internal/gocryptfs"
+	"mayfly/internal/remote"
 )
 
 // A Place is where the receiver is at the moment.
@@ -20,36 +21,20 @@ type Place struct {
 // of it is there.
 const partialDir = ".rsync-partial"
 
-// sshArgs is ssh with options that trust the receiver's key and no other,
-// whatever its address, offer one key of this host's, ask nobody, read no other
-// config and write to no file. known is the file with the receiver's key.
-// https://man.openbsd.org/ssh_config.5
-func (c *Config) sshArgs(port int, known string) []string {
-	option := func(name, value string) []string { return []string{"-o", name + "=" + value} }
-	args := []string{"ssh", "-F", "/dev/null", "-p", strconv.Itoa(port), "-i", percent(string(c.Key))}
-	for _, o := range [][2]string{
-		{"IdentitiesOnly", "yes"}, {"IdentityAgent", "none"}, {"HostKeyAlias", string(c.Deployment)},
-		{"UserKnownHostsFile", `"` + percent(known) + `"`}, {"GlobalKnownHostsFile", "/dev/null"},
-		{"StrictHostKeyChecking", "yes"}, {"UpdateHostKeys", "no"}, {"CheckHostIP", "no"}, {"BatchMode", "yes"},
-		{"ConnectTimeout", "20"}, {"ServerAliveInterval", "15"}, {"ServerAliveCountMax", "8"},
-	} {
-		args = append(args, option(o[0], o[1])...)
-	}
-	return args
+// ssh is how the receiver is reached; known is the file with its key.
+func (c *Config) ssh(port int, known string) remote.SSH {
+	return remote.SSH{Alias: string(c.Deployment), Port: port, Key: string(c.Key), Known: known, Null: "/dev/null"}
 }
 
-// percent keeps ssh from expanding tokens in a path.
-func percent(path string) string { return strings.ReplaceAll(path, "%", "%%") }
-
 // known is the file with the receiver's key.
-func (c *Config) known() string { return string(c.Deployment) + " " + c.HostKey.text() + "\n" }
+func (c *Config) known() string { return remote.KnownHosts(string(c.Deployment), c.HostKey.text()) }
 
 // target is the receiver as ssh takes it.
 func (c *Config) target(p Place) string { return string(c.Host) + "@" + p.Host }
 
 // doneArgs is the command that says that this host has all it wanted to send.
 func (c *Config) doneArgs(p Place, known string) []string {
-	return append(c.sshArgs(p.Port, known), c.target(p), "done")
+	return append(c.ssh(p.Port, known).Args(), c.target(p), "done")
 }
 
 // A transfer is one source on its way: rsync is run in dir, with names.
@@ -114,7 +99,7 @@ func ignore(s Source) []string {
 var gitSpecial = regexp.MustCompile(`[*?\[\\]`)
 
 // rsyncArgs is the rsync that sends a transfer.
-func (c *Config) rsyncArgs(r *Rsync, t transfer, p Place, known string, dryRun bool) []string {
+func (c *Config) rsyncArgs(r *remote.Rsync, t transfer, p Place, known string, dryRun bool) []string {
 	args := []string{"rsync", "-a"}
 	if !t.hidden {
 		args = append(args, "-H")
@@ -134,7 +119,7 @@ func (c *Config) rsyncArgs(r *Rsync, t transfer, p Place, known string, dryRun b
 	if c.Compress {
 		args = append(args, "-z")
 	}
-	args = append(args, "--numeric-ids", "--no-devices", "--stats")
+	args = append(args, "--numeric-ids", "--no-devices", "--stats", "--info=progress2")
 	switch {
 	case c.AppendOnly:
 		args = append(args, "--ignore-existing")
@@ -147,16 +132,13 @@ func (c *Config) rsyncArgs(r *Rsync, t transfer, p Place, known string, dryRun b
 	if c.BWLimit != "" {
 		args = append(args, "--bwlimit="+string(c.BWLimit))
 	}
-	if r.Progress {
-		args = append(args, "--info=progress2")
-	}
 	if dryRun {
 		args = append(args, "--dry-run", "--itemize-changes")
 	}
 	for _, e := range t.exclude {
 		args = append(args, "--exclude="+e)
 	}
-	args = append(args, "-e", shell(c.sshArgs(p.Port, known)), "--")
+	args = append(args, "-e", remote.Shell(c.ssh(p.Port, known).Args()), "--")
 	for _, n := range t.names {
 		if t.dir != "" { // relative names, which may begin with anything
 			n = "./" + n
@@ -168,21 +150,4 @@ func (c *Config) rsyncArgs(r *Rsync, t transfer, p Place, known string, dryRun b
 		host = "[" + host + "]"
 	}
 	return append(args, fmt.Sprintf("%s@%s:%s", c.Host, host, t.to))
-}
-
-// shell joins words for rsync's -e, which splits at blanks and knows quotes, and
-// no escapes (do_cmd in rsync's main.c).
-func shell(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		switch {
-		case !strings.ContainsAny(w, ` '"`):
-		case !strings.Contains(w, `'`):
-			w = "'" + w + "'"
-		default:
-			w = `"` + w + `"`
-		}
-		quoted[i] = w
-	}
-	return strings.Join(quoted, " ")
 }

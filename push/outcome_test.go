@@ -48,32 +48,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestVersion(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		text, err string
-		acls      bool
-	}{
-		{"rsync  version 3.2.7  protocol version 31\n    socketpairs, symlinks, no xattrs, ACLs, iconv\n", "", true},
-		{"rsync  version v3.1.3  protocol version 31\n    64-bit files, no ACLs, xattrs\n", "", false},
-		{"rsync  version 2.6.9  protocol version 29\n", "is too old: install rsync 3.1", false},
-		{"rsync  version 3.0.9  protocol version 30\n", "is too old", false},
-		{"openrsync: protocol version 29\nrsync version 2.6.9 compatible\n", `says that it is "openrsync: protocol version 29": install`, false},
-		{"", "install", false},
-	} {
-		r, err := parseVersion(c.text)
-		if c.err != "" {
-			if err == nil || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("%q: %v", c.text, err)
-			}
-			continue
-		}
-		if err != nil || r.ACLs != c.acls || r.Xattrs == c.acls {
-			t.Errorf("%q: %+v, %v", c.text, r, err)
-		}
-	}
-}
-
 func TestStats(t *testing.T) {
 	t.Parallel()
 	got := parseStats("Number of files: 2,345 (reg: 1,234, dir: 1,111)\nNumber of deleted files: 1,002 (reg: 2)\nNumber of regular files transferred: 1,234\nTotal file size: 9,876,543 bytes\nTotal transferred file size: 1,000 bytes\nTotal bytes sent: 2,000\n")
@@ -109,13 +83,5 @@ func TestPatterns(t *testing.T) {
 		if got := ignore(Source{Path: Path(c.source), Exclude: []string{c.pattern}}); !slices.Equal(got, []string{c.git}) {
 			t.Errorf("%s in %s: %q", c.pattern, c.source, got)
 		}
-	}
-}
-
-// rsync splits the words of -e at blanks, and knows quotes and no escapes.
-func TestShell(t *testing.T) {
-	t.Parallel()
-	if got, want := shell([]string{"ssh", "-i", "/a b", `x="/c d"`, "/it's"}), `ssh -i '/a b' 'x="/c d"' "/it's"`; got != want {
-		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"mayfly/internal/gocryptfs"
+	"mayfly/internal/remote"
 )
 
 // Print writes a shell script that does the same without mayfly, but for the
 // waiting and the looking at sources: the exact commands, where r is the rsync
 // that this machine has. The receiver is at host; "" stands for the address that
 // is looked up.
-func (c *Config) Print(w io.Writer, r *Rsync, host string) error {
+func (c *Config) Print(w io.Writer, r *remote.Rsync, host string) error {
 	place := Place{Host: host, Port: c.port()}
 	if host == "" {
 		place.Host = c.Address.Host

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mayfly/internal/gocryptfs"
+	"mayfly/internal/remote"
 	"mayfly/runner"
 )
 
@@ -36,7 +37,7 @@ type Pusher struct {
 	// Verbose shows what ssh says each time, too.
 	Verbose bool
 
-	rsync *Rsync
+	rsync *remote.Rsync
 	guard *guard
 	known string
 	until time.Time // give up then
@@ -159,7 +160,7 @@ func (p *Pusher) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if p.rsync, err = FindRsync(ctx); err != nil {
+	if p.rsync, err = remote.FindRsync(ctx); err != nil {
 		return err
 	}
 	if p.guard, err = newGuard(p.Config, p.Getenv); err != nil {

@@ -82,8 +82,6 @@ func (p *Path) UnmarshalText(b []byte) error {
 		return errors.New("is no whole path: begin with /")
 	case strings.ContainsAny(s, "\x00\n\r"):
 		return errors.New("has a control character: rename it, or push the directory above it")
-	case strings.ContainsAny(s, `"`) && strings.ContainsAny(s, `'`):
-		return errors.New("has both kinds of quotes: rename it, or push the directory above it")
 	}
 	*p = Path(path.Clean(s))
 	return nil

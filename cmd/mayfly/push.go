@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mayfly/internal/remote"
 	"mayfly/internal/strictyaml"
 	"mayfly/push"
 	"mayfly/runner"
@@ -104,9 +105,9 @@ func (a *app) push(ctx context.Context, o pusher) error {
 		}
 	}
 	if o.print {
-		r, err := push.FindRsync(ctx)
+		r, err := remote.FindRsync(ctx)
 		if err != nil {
-			r = push.Modern()
+			r = remote.Modern()
 		}
 		return c.Print(a.stdout, r, o.address)
 	}

@@ -21,18 +21,18 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"mayfly/internal/remote"
 	"mayfly/jobs/receive"
 	"mayfly/runner"
 )
 
 // tools are ssh and rsync, and the key that is made for one restore.
 type tools struct {
-	ssh, rsync string
-	acls       bool   // rsync keeps ACLs and extended attributes
-	dir        string // of the key and the known host; gone at the end
-	public     string // in the form of authorized_keys
-	remote     []string
-	target     string // "restore@address"
+	acls   bool   // rsync keeps ACLs and extended attributes
+	dir    string // of the key and the known host; gone at the end
+	public string // in the form of authorized_keys
+	remote []string
+	target string // "restore@address"
 }
 
 // A transferred is what came.
@@ -41,31 +41,13 @@ type transferred struct {
 	bytes int64
 }
 
-var rsyncForm = regexp.MustCompile(`(?m)^rsync +version v?([0-9]+)\.([0-9]+)`)
-
 // findTools finds the programs, and makes the key.
 func findTools(ctx context.Context) (*tools, error) {
-	t := &tools{}
-	var err error
-	for name, at := range map[string]*string{"ssh": &t.ssh, "rsync": &t.rsync} {
-		if *at, err = exec.LookPath(name); err != nil {
-			return nil, fmt.Errorf("files of hosts are fetched with ssh and rsync, and there is no %s here: install it", name)
-		}
+	r, err := remote.FindRsync(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("files of hosts are fetched with ssh and rsync: %w", err)
 	}
-	out, err := exec.CommandContext(ctx, t.rsync, "--version").Output()
-	m := rsyncForm.FindSubmatch(out)
-	if err != nil || m == nil {
-		return nil, fmt.Errorf("%s is not the rsync that is needed, 3.1 or later (on macOS: brew install rsync)", t.rsync)
-	}
-	major, _ := strconv.Atoi(string(m[1]))
-	minor, _ := strconv.Atoi(string(m[2]))
-	if major < 3 || major == 3 && minor < 1 {
-		return nil, fmt.Errorf("%s is rsync %d.%d: 3.1 or later is needed (on macOS: brew install rsync)", t.rsync, major, minor)
-	}
-	has := func(what string) bool {
-		return bytes.Contains(out, []byte(" "+what)) || bytes.Contains(out, []byte("\t"+what))
-	}
-	t.acls = has("ACLs") && has("xattrs")
+	t := &tools{acls: r.ACLs && r.Xattrs}
 	if t.dir, err = os.MkdirTemp("", "mayfly-restore-"); err != nil {
 		return nil, err
 	}
@@ -98,33 +80,15 @@ func (t *tools) serve(name, key, address string, port int) error {
 		return fmt.Errorf("the run does not say how it is reached: %q", address)
 	}
 	known := filepath.Join(t.dir, "known_hosts")
-	if err := os.WriteFile(known, []byte(name+" "+key+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(known, []byte(remote.KnownHosts(name, key)), 0o600); err != nil {
 		return err
 	}
 	t.target = "restore@" + ip.String()
 	if ip.Is6() {
 		t.target = "restore@[" + ip.String() + "]"
 	}
-	t.remote = []string{t.ssh, "-F", os.DevNull, "-p", strconv.Itoa(port), "-i", filepath.Join(t.dir, "key")}
-	for _, o := range []string{
-		"HostKeyAlias=" + name, "UserKnownHostsFile=" + known, "GlobalKnownHostsFile=" + os.DevNull, "StrictHostKeyChecking=yes", "UpdateHostKeys=no",
-		"IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "ConnectTimeout=20", "ServerAliveInterval=15", "ServerAliveCountMax=4", "LogLevel=ERROR",
-	} {
-		t.remote = append(t.remote, "-o", o)
-	}
+	t.remote = remote.SSH{Alias: name, Port: port, Key: filepath.Join(t.dir, "key"), Known: known}.Args()
 	return nil
-}
-
-// shell is the command of ssh as rsync's -e takes it.
-func (t *tools) shell() string {
-	var words []string
-	for _, w := range t.remote {
-		if strings.ContainsAny(w, " \t'\"\\") {
-			w = "'" + strings.ReplaceAll(w, "'", "''") + "'"
-		}
-		words = append(words, w)
-	}
-	return strings.Join(words, " ")
 }
 
 // sayDone tells the run that nothing else is wanted.
@@ -136,7 +100,7 @@ func (t *tools) sayDone(ctx context.Context) error {
 	defer cancel()
 	host := strings.NewReplacer("[", "", "]", "").Replace(t.target)
 	argv := append(append([]string{}, t.remote[1:]...), host, "done")
-	return exec.CommandContext(ctx, t.remote[0], argv...).Run()
+	return exec.CommandContext(ctx, "ssh", argv...).Run()
 }
 
 // sources are rsync's arguments for paths: none of them is a pattern.
@@ -160,7 +124,7 @@ type rsyncSaid struct {
 
 // call runs rsync. ctx's end is a SIGTERM, so that it keeps what has come.
 func (t *tools) call(ctx context.Context, show io.Writer, argv ...string) (rsyncSaid, error) {
-	return t.start(ctx, show, append([]string{"-e", t.shell(), "-s"}, argv...)...)
+	return t.start(ctx, show, append([]string{"-e", remote.Shell(t.remote), "-s"}, argv...)...)
 }
 
 // local copies from one folder here to another.
@@ -169,7 +133,7 @@ func (t *tools) local(ctx context.Context, argv ...string) (rsyncSaid, error) {
 }
 
 func (t *tools) start(ctx context.Context, show io.Writer, argv ...string) (rsyncSaid, error) {
-	c := exec.CommandContext(ctx, t.rsync, argv...)
+	c := exec.CommandContext(ctx, "rsync", argv...)
 	c.Env = append(os.Environ(), "LC_ALL=C", "RSYNC_RSH=", "RSYNC_PROTECT_ARGS=", "RSYNC_PARTIAL_DIR=")
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 10 * time.Second

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ type newPush struct {
 	port                                                    int
 	sources                                                 []string
 	output                                                  string
+	at, systemd                                             string
 }
 
 func newInitPushCmd(a *app) *cobra.Command {
@@ -58,10 +60,15 @@ without them nobody can read the backup.`,
 	f.StringArrayVar(&n.sources, "source", nil, "a `DIRECTORY` to push; may be repeated")
 	f.StringVar(&n.encrypt, "encrypt", "", "gocryptfs: encrypt names and contents before they leave this machine")
 	f.StringVarP(&n.output, "output", "o", "", "`FILE` to write (default "+a.pushConfig()+")")
+	f.StringVar(&n.at, "at", "01:05", "the `TIME` of this machine's clock at which it pushes every night, some minutes after the window's start")
+	f.StringVar(&n.systemd, "systemd", "", "write mayfly-push.service and mayfly-push.timer into `DIR`, like /etc/systemd/system, instead of printing them")
 	return c
 }
 
 func (a *app) initPush(ctx context.Context, n newPush) error {
+	if !clockForm.MatchString(n.at) {
+		return usageError(fmt.Errorf("init push: --at %s: write a time of day like 01:05", n.at))
+	}
 	n.host = cmp.Or(n.host, strings.ToLower(strings.SplitN(a.hostname, ".", 2)[0]))
 	for _, missing := range []struct{ value, flag, what string }{
 		{n.deployment, "--deployment", "what is the receiver's deployment called"},
@@ -91,6 +98,12 @@ func (a *app) initPush(ctx context.Context, n newPush) error {
 	if _, err := os.Lstat(output); err == nil {
 		return usageError(fmt.Errorf("write config: %s exists and is kept: name another file with --output", n.output))
 	}
+	units := n.units()
+	for name := range units {
+		if _, err := os.Lstat(filepath.Join(n.systemd, name)); n.systemd != "" && err == nil {
+			return usageError(fmt.Errorf("init push: %s exists and is kept: name another directory with --systemd", filepath.Join(n.systemd, name)))
+		}
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return usageError(fmt.Errorf("init push: %w", err))
 	}
@@ -106,9 +119,18 @@ func (a *app) initPush(ctx context.Context, n newPush) error {
 	if err := createNew(n.output, text); err != nil {
 		return usageError(err)
 	}
+	if n.systemd != "" {
+		for name, text := range units {
+			if err := createNew(filepath.Join(n.systemd, name), text); err != nil {
+				return usageError(err)
+			}
+		}
+	}
 	a.afterInitPush(n, crypt, public)
 	return nil
 }
+
+var clockForm = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
 
 // cryptKey makes the key that encrypts, unless it is there.
 func (a *app) cryptKey(ctx context.Context, k gocryptfs.Key) error {

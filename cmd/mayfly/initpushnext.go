@@ -3,63 +3,87 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"mayfly/internal/gocryptfs"
 )
 
-// afterInitPush says what is left to do.
-func (a *app) afterInitPush(n newPush, crypt gocryptfs.Key, public string) {
+// command is mayfly push with the config that was written, by its whole path.
+func (n newPush) command(options string) string {
 	program, err := os.Executable()
 	if err != nil {
 		program = "mayfly"
 	}
-	command, flag := "mayfly push", ""
+	return shellWord(program) + " push" + options + " -c " + shellWord(n.output)
+}
+
+// units are the files by which systemd pushes every night.
+func (n newPush) units() map[string]string {
+	return map[string]string{
+		"mayfly-push.service": `[Unit]
+Description=Push this machine's files to ` + n.deployment + `
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart=` + n.command("") + `
+Nice=10
+IOSchedulingClass=idle
+`,
+		"mayfly-push.timer": `[Unit]
+Description=Push this machine's files to ` + n.deployment + ` every night
+
+[Timer]
+OnCalendar=*-*-* ` + n.at + `:00
+
+[Install]
+WantedBy=timers.target
+`,
+	}
+}
+
+// afterInitPush says what is left to do.
+func (a *app) afterInitPush(n newPush, crypt gocryptfs.Key, public string) {
+	flag := ""
 	if n.output != a.pushConfig() {
 		flag = " -c " + shellWord(n.output)
 	}
-	fmt.Fprintf(a.stdout, "Wrote %s.\n", n.output)
+	say := func(format string, args ...any) { fmt.Fprintf(a.stdout, format+"\n", args...) }
+	say("Wrote %s.", n.output)
 	if n.encrypt != "" {
-		fmt.Fprintf(a.stdout, `
+		say(`
 KEEP A COPY of these two files away from this machine, on paper if need be. When
 they are lost nobody can read the backup, and nobody can make them again:
   %s
-  %s
-`, crypt.Config, crypt.PasswordFile)
+  %s`, crypt.Config, crypt.PasswordFile)
 	}
-	fmt.Fprintf(a.stdout, `
+	say(`
 1. This machine's public key, for the receiver's config, then mayfly deploy there:
      %s:
        keys: [%q]
 
 2. Try it while the window is open (mayfly start opens one):
-     %s%s
+     mayfly push%s
+`, n.host, public, flag)
+	if n.systemd != "" {
+		say("3. Every night at %s, by the two files in %s:\n     systemctl daemon-reload && systemctl enable --now mayfly-push.timer\n", n.at, n.systemd)
+	} else {
+		hour, minute, _ := strings.Cut(n.at, ":")
+		say("3. Every night at %s: a line for cron,\n     %s %s * * * %s\n   or with systemd (--systemd DIR writes them) two files:\n", n.at,
+			number(minute), number(hour), n.command(" -q"))
+		for _, name := range []string{"mayfly-push.service", "mayfly-push.timer"} {
+			say("     /etc/systemd/system/%s\n       %s\n", name, strings.ReplaceAll(strings.TrimSpace(n.units()[name]), "\n", "\n       "))
+		}
+		say("   and: systemctl enable --now mayfly-push.timer\n")
+	}
+	say("Next: mayfly push --print%s shows what it will do", flag)
+}
 
-3. Every night, five minutes after the window's start. With systemd, two files:
-
-     /etc/systemd/system/mayfly-push.service
-       [Unit]
-       Description=Push this machine's files to %s
-       Wants=network-online.target
-       After=network-online.target
-       [Service]
-       Type=oneshot
-       ExecStart=%s push%s
-       Nice=10
-       IOSchedulingClass=idle
-
-     /etc/systemd/system/mayfly-push.timer
-       [Unit]
-       Description=Push this machine's files to %s every night
-       [Timer]
-       OnCalendar=*-*-* 01:05:00
-       Persistent=false
-       [Install]
-       WantedBy=timers.target
-
-   and: systemctl enable --now mayfly-push.timer. Or a line for cron:
-
-     5 1 * * * %s push -q%s
-
-`, n.host, public, command, flag, n.deployment, program, flag, n.deployment, program, flag)
-	fmt.Fprintf(a.stdout, "Next: %s --print%s shows what it will do\n", command, flag)
+// number is one without a leading zero.
+func number(s string) string {
+	if s = strings.TrimLeft(s, "0"); s == "" {
+		return "0"
+	}
+	return s
 }

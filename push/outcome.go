@@ -48,7 +48,7 @@ func (c *Config) judge(code int, stderr string) (o outcome, why string) {
 	case code == rsyncFileIO || strings.Contains(stderr, "No space left on device"):
 		return failed, "the receiver's volume is full: write a larger size: into its config, and mayfly deploy"
 	case code == rsyncMaxDelete:
-		return partial, fmt.Sprintf("more than %d files are gone here, and max_delete has kept the rest of them at the receiver: look whether the source is what it should be, then raise max_delete", c.maxDelete())
+		return partial, fmt.Sprintf("more than %d files are gone here, and max_delete has kept the rest of them at the receiver: look whether the source is what it should be; then mayfly push --max-delete N lets them go", c.maxDelete())
 	case code == rsyncPartial:
 		return partial, "some files could not be sent; rsync has named them"
 	case said != nil && !cutByServer.MatchString(said[1]):

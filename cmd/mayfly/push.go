@@ -24,6 +24,8 @@ type pusher struct {
 	dryRun, print bool
 	json          bool
 	address       string
+	bwlimit       string
+	maxDelete     int
 }
 
 func newPushCmd(a *app) *cobra.Command {
@@ -60,6 +62,8 @@ goes on.`,
 	f.BoolVarP(&p.dryRun, "dry-run", "n", false, "send nothing, and say what would be sent; the window has to be open")
 	f.BoolVar(&p.print, "print", false, "print the exact commands as a script, and do nothing")
 	f.StringVar(&p.address, "address", "", "the receiver is at `HOST`, whatever the config says")
+	f.StringVar(&p.bwlimit, "bwlimit", "", "at most so much a second, a `RATE` like 500K or 10M (default the config's)")
+	f.IntVar(&p.maxDelete, "max-delete", 0, "this time delete up to `N` files of one source that are gone here (default the config's)")
 	f.BoolVar(&p.json, "json", false, "print the result as JSON")
 	return c
 }
@@ -104,6 +108,15 @@ func (a *app) push(ctx context.Context, o pusher) error {
 			return usageError(fmt.Errorf("--wait %s: %w", o.wait, err))
 		}
 	}
+	if o.bwlimit != "" {
+		if err := c.BWLimit.UnmarshalText([]byte(o.bwlimit)); err != nil {
+			return usageError(fmt.Errorf("--bwlimit %s %w", o.bwlimit, err))
+		}
+	}
+	if o.maxDelete < 0 {
+		return usageError(fmt.Errorf("--max-delete %d: write how many files may go", o.maxDelete))
+	}
+	c.MaxDelete = cmp.Or(o.maxDelete, c.MaxDelete)
 	if o.print {
 		r, err := remote.FindRsync(ctx)
 		if err != nil {

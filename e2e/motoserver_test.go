@@ -378,7 +378,13 @@ type motoPolicy struct {
 // policy asks mayfly for the policy and takes one action out of it.
 func (m *moto) policy(store, less string) *motoPolicy {
 	m.t.Helper()
-	r := m.mayfly("iam", "--policy", "--account", motoAccount, "-c", m.config(store))
+	return m.policyFor(m.config(store), less)
+}
+
+// policyFor is what mayfly itself computes for a config, without an action.
+func (m *moto) policyFor(config, less string) *motoPolicy {
+	m.t.Helper()
+	r := m.mayfly("iam", "--policy", "--account", motoAccount, "-c", config)
 	p := &motoPolicy{m: m}
 	if err := json.Unmarshal([]byte(r.out), p); err != nil {
 		m.t.Fatalf("mayfly iam: %v: %s", err, r)

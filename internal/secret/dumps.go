@@ -11,8 +11,16 @@ import (
 // of a secret at the beginning or the end of a line and is shorter stays.
 const gram = 4
 
-// maxBetween is how many characters may stand between two digits of a dump.
-const maxBetween = 6
+const (
+	// maxBetween is how many characters may stand between two digits of a dump,
+	// 0x not counted.
+	maxBetween = 6
+	// maxBlank is how many may stand between two letters of one.
+	maxBlank = 16
+	// maxPiece is more than the longest spelling of a piece, and what is looked
+	// at around it.
+	maxPiece = 128
+)
 
 // grams are all pieces of secrets, gram bytes long. Dumps break secrets into
 // lines at any place, so no whole secret need be in one.
@@ -84,11 +92,10 @@ func (g *grams) inHex(s string) (found []span) {
 	var w uint32
 	n, between := 0, 0
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '0' && i+2 < len(s) && s[i+1]|0x20 == 'x' && nibble(s[i+2]) >= 0 {
-			i++ // 0x is none of the digits
-			continue
+		if s[i] == '0' && i+2 < len(s) && s[i+1]|0x20 == 'x' && nibble(s[i+2]) >= 0 {
+			i += 2 // 0x is none of the digits
 		}
+		c := s[i]
 		v := nibble(c)
 		if v < 0 {
 			between++
@@ -173,16 +180,20 @@ func digit64(c byte) int {
 func (g *grams) inLetters(s string) (found []span) {
 	var at [gram]int
 	var w uint32
-	n := 0
+	n, blank := 0, 0
 	for i := 0; i < len(s); {
-		if s[i] == ' ' || s[i] == '\t' {
+		if isSpace(s[i]) {
+			if blank++; blank > maxBlank || s[i] == '\n' || s[i] == '\r' {
+				n = 0
+			}
 			i++
 			continue
 		}
+		blank = 0
 		v, size := lone(s, i)
 		if size == 0 {
 			n = 0
-			for i < len(s) && s[i] != ' ' && s[i] != '\t' && s[i] != '\\' {
+			for i < len(s) && !isSpace(s[i]) && s[i] != '\\' {
 				i++
 			}
 			if i < len(s) && s[i] == '\\' && octal(s, i+1) < 0 {
@@ -245,12 +256,12 @@ func octal(s string, i int) int {
 func (g *grams) columns(s string, hits []span) (found []span) {
 	line := -1
 	for _, h := range hits {
+		if h.to <= line {
+			continue // of the line that was looked at last
+		}
 		end := h.to
 		for end < len(s) && s[end] != '\n' {
 			end++
-		}
-		if end == line {
-			continue
 		}
 		line = end
 		// A piece may begin or end with the column.

@@ -1,10 +1,8 @@
 package secret
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -66,7 +64,7 @@ func (r *Redactor) Add(v Value) error {
 // Redact returns s with "[secret]" in place of every secret. Where two
 // overlap, all that either covers goes.
 func (r *Redactor) Redact(s string) string {
-	found := r.find(s)
+	found, _ := r.find(s, false)
 	if found == nil {
 		return s
 	}
@@ -84,15 +82,25 @@ func (r *Redactor) Redact(s string) string {
 // A span is a part of a text that is to be hidden.
 type span struct{ from, to int }
 
-// find returns where secrets stand in s, in order, touching ones as one.
-func (r *Redactor) find(s string) []span {
+// find returns where secrets stand in s, in order, touching ones as one, and
+// where the first piece of one in a dump begins, len(s) without any. dumped says
+// that s is the rest of a line that had such a piece before.
+func (r *Redactor) find(s string, dumped bool) (all []span, first int) {
 	r.mu.RLock()
 	needles, pieces := r.needles, r.grams
 	r.mu.RUnlock()
 	found := pieces.find(s)
 	slices.SortFunc(found, func(a, b span) int { return a.from - b.from })
+	first = len(s)
 	if len(found) > 0 {
-		found = append(found, pieces.columns(s, found)...)
+		first = found[0].from
+	}
+	hits := found
+	if dumped {
+		hits = append([]span{{}}, found...)
+	}
+	if len(hits) > 0 {
+		found = append(found, pieces.columns(s, hits)...)
 	}
 	for _, n := range needles {
 		for from := 0; ; {
@@ -113,7 +121,7 @@ func (r *Redactor) find(s string) []span {
 		}
 		merged = append(merged, f)
 	}
-	return merged
+	return merged, first
 }
 
 // longest is the length of the longest text looked for.
@@ -125,68 +133,4 @@ func (r *Redactor) longest() int {
 		n = max(n, len(s))
 	}
 	return n
-}
-
-// maxHeld is how much of a line without an end a Writer keeps back.
-const maxHeld = 64 << 10
-
-// A Writer passes on what is written to it without the secrets, whole lines at
-// a time, so that a secret cut in two by a buffer is found too. Call Flush at
-// the end. It is safe for concurrent use.
-type Writer struct {
-	r *Redactor
-	w io.Writer
-
-	mu   sync.Mutex
-	held []byte
-}
-
-// Writer returns a Writer to w.
-func (r *Redactor) Writer(w io.Writer) *Writer { return &Writer{r: r, w: w} }
-
-// Write takes all of p, or returns the error of the writer below.
-func (w *Writer) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.held = append(w.held, p...)
-	n := bytes.LastIndexByte(w.held, '\n') + 1
-	if n == 0 && len(w.held) > maxHeld {
-		n = w.safeCut()
-	}
-	if err := w.pass(n); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// safeCut is where a very long line may be cut: where no secret stands and none
-// can have begun whose end has not come yet.
-func (w *Writer) safeCut() int {
-	cut := max(len(w.held)-w.r.longest(), 0)
-	for _, f := range w.r.find(string(w.held)) {
-		if f.from < cut && cut < f.to {
-			if f.from > 0 {
-				return f.from
-			}
-			return f.to
-		}
-	}
-	return cut
-}
-
-// Flush passes on a last line without an end.
-func (w *Writer) Flush() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.pass(len(w.held))
-}
-
-func (w *Writer) pass(n int) error {
-	if n == 0 {
-		return nil
-	}
-	out := w.r.Redact(string(w.held[:n]))
-	w.held = append(w.held[:0], w.held[n:]...)
-	_, err := io.WriteString(w.w, out)
-	return err
 }

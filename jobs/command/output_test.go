@@ -56,6 +56,41 @@ func TestOutputNeverCutsSecrets(t *testing.T) {
 	}
 }
 
+// Nor does one that is printed in digits: of it, up to three bytes at the ends
+// of a line may be shown.
+func TestOutputNeverCutsDumps(t *testing.T) {
+	t.Parallel()
+	const plain = "0123456789ghijklmnopqrstuvwxyz"
+	r := new(secret.Redactor)
+	if err := r.Add(secret.New(plain)); err != nil {
+		t.Fatal(err)
+	}
+	for name, dump := range map[string]func(string) string{
+		"hex":    func(s string) string { return fmt.Sprintf("% x", s) },
+		"od -c":  func(s string) string { return strings.Join(strings.Split(s, ""), "   ") },
+		"column": func(s string) string { return fmt.Sprintf("% x  |%s|", s, s[len(plain)/2:]) },
+	} {
+		for _, filling := range []string{"==", "==== a filling of some more bytes ===="} {
+			text := dump(strings.Repeat(filling+plain, 3000))
+			for _, n := range []int{1 << 16, 4093} {
+				var b strings.Builder
+				o := newOutput(8<<20, len(plain), r.Redact, func(line string) { b.WriteString(line + "\n") })
+				say(o, text, n)
+				for i := 0; i+4 <= len(plain); i++ {
+					for _, piece := range []string{fmt.Sprintf("% x", plain[i:i+4]), strings.Join(strings.Split(plain[i:i+4], ""), "   "), plain[i : i+4]} {
+						if strings.Contains(b.String(), piece) {
+							t.Errorf("%s in pieces of %d: it shows %q", name, n, piece)
+						}
+					}
+				}
+				if !strings.Contains(b.String(), "[secret]") {
+					t.Errorf("%s in pieces of %d: nothing is shown", name, n)
+				}
+			}
+		}
+	}
+}
+
 // The beginning and the end are there, and how much is missing between them.
 func TestOutputMiddle(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,7 +30,37 @@ func TestMain(m *testing.M) {
 		p.Wait()
 		os.Exit(0)
 	}
+	if len(os.Args) == 3 && os.Args[1] == "stubborn" { // see TestTerminate
+		os.Exit(stubborn(os.Args[2]))
+	}
 	os.Exit(m.Run())
+}
+
+// stubborn is a program, and as "parent" one with a child, that does something
+// more when it is sent SIGTERM. Its name among the files says that it is ready.
+func stubborn(name string) int {
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	if name == "parent" {
+		child := exec.Command("/proc/self/exe", "stubborn", "child")
+		child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stdout // there is no /dev/null
+		if err := child.Start(); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	<-end
+	if name == "parent" {
+		fmt.Println("parent gone")
+		return 20
+	}
+	time.Sleep(300 * time.Millisecond)
+	fmt.Println("child saved")
+	return 0
 }
 
 func needRoot(t *testing.T) {
@@ -288,21 +319,19 @@ func TestServes(t *testing.T) {
 
 func TestTerminate(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("/usr/bin/python3"); err != nil {
-		t.Skip(err) // go test needs Go and git alone; make e2e-receive has this, too
+	dir := t.TempDir()
+	p, out := start(t, Spec{Dir: dir, Argv: []string{"/proc/self/exe", "stubborn", "parent"}})
+	for _, name := range []string{"parent", "child"} {
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				break
+			}
+			if time.Now().After(end) {
+				p.Kill()
+				t.Fatalf("the %s has not begun: %s", name, out())
+			}
+		}
 	}
-	p, out := start(t, Spec{Dir: t.TempDir(), Argv: []string{"/usr/bin/python3", "-uc", `
-import os, signal, sys, time
-child = os.fork() == 0
-def end(*_):
-    if child:
-        time.sleep(0.3)
-    print("child saved" if child else "parent gone")
-    os._exit(20)
-signal.signal(signal.SIGTERM, end)
-print("up")
-while True: time.sleep(1)`}})
-	time.Sleep(500 * time.Millisecond)
 	p.Terminate()
 	got := out()
 	code, _ := p.Wait()

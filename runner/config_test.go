@@ -131,6 +131,17 @@ func TestParseStoreForms(t *testing.T) {
 	}
 }
 
+// What goes with a bucket is no mistake where the bucket's name is one.
+func TestParseBadBucketIsOneMistake(t *testing.T) {
+	t.Parallel()
+	src := "name: ab\nstore: {url: s3://Bad_Bucket, endpoint: 'http://127.0.0.1:9000', region: eu-west-1, path_style: true}\njobs: [{name: j, toy: {owners: [o]}}]\n"
+	_, err := Parse("f", []byte(src), toyOptions())
+	var all strictyaml.Mistakes
+	if !errors.As(err, &all) || len(all) != 1 || all[0].Path != "store" && all[0].Path != "store.url" {
+		t.Errorf("%v", err)
+	}
+}
+
 func errText(err error) string {
 	if err == nil {
 		return ""

@@ -65,7 +65,8 @@ func (v checker) store() {
 	if !v.doc.Has("store.url") {
 		return
 	}
-	if err := s.check(); err != nil {
+	bad := s.check()
+	if err := bad; err != nil {
 		what, fix, _ := strings.Cut(err.Error(), ": ")
 		v.doc.Add("store.url", what, fix)
 	}
@@ -73,7 +74,7 @@ func (v checker) store() {
 		v.doc.Add("store.endpoint", "not an address of a service", "write it like https://minio.example.com, without a user name")
 	}
 	for key, given := range map[string]bool{"endpoint": s.Endpoint != "", "region": s.Region != "", "path_style": s.PathStyle != nil} {
-		if given && !s.IsS3() {
+		if given && bad == nil && !s.IsS3() { // what a bad address is, is not known
 			v.doc.Add("store."+key, "is for s3:// only", "remove it")
 		}
 	}

@@ -69,7 +69,7 @@ func TestWorkInTheReport(t *testing.T) {
 	it.Exit(3)
 	it.End(Failed, &Problem{Doing: "run", Reason: "exit status 3", Fix: "see what it printed", Output: strings.Repeat("early\n", 30) + "pg_dump: no such database\n"})
 	jr := judge(rec.Snapshot(), nil)
-	jr.Name, jr.Unit, jr.ageless = "dump", "commands", true
+	jr.Name, jr.Unit, jr.Ageless = "dump", "commands", true
 	r := &Report{Deployment: "d", Run: "r", Verdict: jr.Verdict, Started: time.Now(), Ended: time.Now(), Jobs: []JobReport{jr}}
 	text := r.Text()
 	if !strings.Contains(text, "1 command: 1 failed\n") || strings.Contains(text, "backed up") || strings.Contains(text, "oldest good") {
@@ -94,6 +94,51 @@ func TestDoneIsNoBackup(t *testing.T) {
 		if it.LastGood.IsZero() != (it.Name == "work") {
 			t.Errorf("%s: last good %s", it.Name, it.LastGood)
 		}
+	}
+}
+
+// What is brought out of the store is no backup, whoever reads of it: a run's
+// report, and what is read from the store later.
+func TestBroughtIsNoBackup(t *testing.T) {
+	t.Parallel()
+	d, out := deployment(newMemStore(), Task{Name: "down", Unit: "files", To: "/srv/docs", Job: jobFunc(func(_ context.Context, rec *Recorder) error {
+		rec.Expect(1003)
+		rec.Count(Unchanged, 1001)
+		for _, name := range []string{"a", "b"} {
+			it := rec.Start(name)
+			it.Wrote(2048)
+			it.Fold(Changed)
+		}
+		return nil
+	})}, Task{Name: "work", Unit: "commands", Ageless: true, Job: jobFunc(func(_ context.Context, rec *Recorder) error {
+		rec.Expect(1)
+		rec.Start("work").End(Done, nil)
+		return nil
+	})})
+	r, err := Run(t.Context(), d)
+	if err != nil || r.Verdict != VerdictComplete {
+		t.Fatalf("%v, %v\n%s", r, err, out)
+	}
+	text := r.Text()
+	if !strings.Contains(text, "1003 files: 2 changed, 1001 unchanged; brought 2 files to /srv/docs, 4.1 kB\n") || strings.Contains(text, "oldest good") || strings.Contains(text, "backed up") {
+		t.Errorf("it is told of as a backup:\n%s", text)
+	}
+	p, err := ReadPast(t.Context(), d.Store, d.RunID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, at := p.Report.OldestGood(); !at.IsZero() || !p.Report.Ageless() {
+		t.Errorf("the store's report calls %q a good backup of %s", name, at)
+	}
+	for _, s := range r.Sums() {
+		if s.Oldest >= 0 {
+			t.Errorf("%s has a backup %v s old", s.Name, s.Oldest)
+		}
+	}
+	up := JobReport{Name: "docs", Unit: "files", Ended: p.Report.Ended, Counted: map[Outcome]int{Unchanged: 3}}
+	p.Report.Jobs = append(p.Report.Jobs, up)
+	if name, at := p.Report.OldestGood(); name != "docs" || at.IsZero() || p.Report.Ageless() {
+		t.Errorf("with a backup: %q, %s", name, at)
 	}
 }
 

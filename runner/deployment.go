@@ -56,6 +56,9 @@ type Task struct {
 	Unit    string        // what its items are, plural: "repositories"
 	Timeout time.Duration // 0: only the deadline's
 	Ageless bool          // its items are work that is done, no backups that grow old
+	// To is the directory that the job brings files to from the store: they are
+	// no backups. "" for any other job.
+	To string
 	// Stop is how long the job may take from its context's end to its return;
 	// 0 is 20 s.
 	Stop time.Duration

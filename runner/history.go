@@ -210,13 +210,19 @@ func WriteLog(ctx context.Context, w io.Writer, st store.Store, run string, afte
 // changed".
 func (r *Report) Counts() string { return OneLine(strings.Join(r.sums(), ", "), 200) }
 
+// Ageless reports whether none of the jobs makes backups that grow old.
+func (r *Report) Ageless() bool {
+	return len(r.Jobs) > 0 && !slices.ContainsFunc(r.Jobs, func(jr JobReport) bool { return !jr.Ageless })
+}
+
 // OldestGood is the item whose newest good backup is the oldest, by job and
-// name, and when that was made. The zero time: no item has one.
+// name, and when that was made; the job alone where it is one of those that are
+// only counted. The zero time: no item has one.
 func (r *Report) OldestGood() (name string, at time.Time) {
 	for _, jr := range r.Jobs {
 		a := jr.ages(r.Ended, 0)
 		if !a.oldest.IsZero() && (at.IsZero() || a.oldest.Before(at)) {
-			name, at = jr.Name+" "+a.oldestName, a.oldest
+			name, at = strings.TrimSpace(jr.Name+" "+a.oldestName), a.oldest
 		}
 	}
 	return OneLine(name, 200), at

@@ -251,7 +251,10 @@ type JobReport struct {
 	Error        string          `json:"error,omitempty"` // the job's own, beyond its items'
 	Waiting      *Waiting        `json:"-"`
 
-	ageless bool // Task.Ageless
+	// Ageless says that no item is a backup that could grow old: Task.Ageless, or
+	// a job that brings files To a directory.
+	Ageless bool   `json:"ageless,omitempty"`
+	To      string `json:"to,omitempty"` // Task.To
 }
 
 // Snapshot copies the state, items in name order. Open items count as

@@ -81,7 +81,7 @@ func (r *Report) redact(f func(string) string) {
 	}
 	for j := range r.Jobs {
 		jr := &r.Jobs[j]
-		jr.Error, jr.Cause = f(jr.Error), f(jr.Cause)
+		jr.Error, jr.Cause, jr.To = f(jr.Error), f(jr.Cause), f(jr.To)
 		for i := range jr.Warnings {
 			problem(&jr.Warnings[i])
 		}
@@ -180,18 +180,18 @@ func (jr JobReport) problems() []Problem {
 // ages is what a job's items say about the age of their backups.
 type ages struct {
 	oldest     time.Time // of the backups of items that are not excluded
-	oldestName string
-	never      []string // no good backup at all
-	stale      []string // good once, but long ago; excluded ones too
+	oldestName string    // "": it is of those that are only counted
+	never      []string  // no good backup at all
+	stale      []string  // good once, but long ago; excluded ones too
 }
 
 func (jr JobReport) ages(now time.Time, stale time.Duration) ages {
 	var a ages
-	if jr.ageless {
+	if jr.Ageless {
 		return a
 	}
 	if t := tally(jr.Counted); t.good() > 0 {
-		a.oldest, a.oldestName = jr.Ended, "the others"
+		a.oldest = jr.Ended
 	}
 	for _, it := range jr.Items {
 		if it.LastGood.IsZero() {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -25,6 +26,33 @@ func TestReportIsDocumented(t *testing.T) {
 	for f := range fields {
 		if !strings.Contains(string(b), "`"+f+"`") {
 			t.Errorf("docs/report.md does not describe %s", f)
+		}
+		// What a number is in stands in its line.
+		unit := ""
+		switch {
+		case strings.HasSuffix(f, "_bytes"):
+			unit = "bytes"
+		case strings.HasSuffix(f, "_usd"):
+			unit = "US dollars"
+		}
+		for line := range strings.Lines(string(b)) {
+			if strings.HasPrefix(line, "| ") && strings.Contains(line, "`"+f+"`") && !strings.Contains(strings.ReplaceAll(line, f, ""), unit) {
+				t.Errorf("docs/report.md does not say that %s is in %s", f, unit)
+			}
+		}
+	}
+	for _, value := range []any{
+		Done, Changed, Unchanged, Empty, Skipped, Partial, Failed, Interrupted,
+		VerdictComplete, VerdictPartial, VerdictInterrupted, VerdictFailed,
+		PublishedOff, PublishedPending, PublishedSent, PublishedFailed,
+	} {
+		if !strings.Contains(string(b), fmt.Sprintf("`%s`", value)) {
+			t.Errorf("docs/report.md does not describe %s", value)
+		}
+	}
+	for _, what := range []string{"*excluded*", "sizes are bytes", "prices are US dollars", "younger than the run", "All of them stay"} {
+		if !strings.Contains(string(b), what) {
+			t.Errorf("docs/report.md does not say %q", what)
 		}
 	}
 }

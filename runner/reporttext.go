@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -133,7 +134,10 @@ func (r *Report) job(b *strings.Builder, jr JobReport, wide int) {
 	if open := jr.Expected - handled; open > 0 && jr.Expected > 0 {
 		fmt.Fprintf(b, ", %d not started", open)
 	}
-	if handled > 0 && (wrote > 0 || !jr.ageless) {
+	switch {
+	case jr.To != "" && handled > 0:
+		fmt.Fprintf(b, "; brought %s to %s, %s", FormatCount(t[Changed], jr.unit()), OneLine(jr.To, 100), FormatSize(wrote))
+	case handled > 0 && (wrote > 0 || !jr.Ageless):
 		fmt.Fprintf(b, "; %s written", FormatSize(wrote))
 	}
 	b.WriteString("\n")
@@ -162,7 +166,7 @@ func detailLines(b *strings.Builder, jr JobReport, indent string) {
 func (r *Report) ageLines(b *strings.Builder, jr JobReport, indent string) {
 	a := jr.ages(r.Ended, r.stale)
 	if !a.oldest.IsZero() {
-		note := OneLine(a.oldestName, 120)
+		note := OneLine(cmp.Or(a.oldestName, "all other "+jr.unit()), 120)
 		if jr.Verdict == VerdictComplete && a.oldest.After(r.Started.Add(-time.Second)) {
 			note = "all current"
 		}

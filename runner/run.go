@@ -221,7 +221,8 @@ func (r *run) work(ctx context.Context) {
 		} else {
 			jr = r.job(ctx, t)
 		}
-		jr.Name, jr.Unit, jr.ageless = t.Name, t.Unit, t.Ageless
+		jr.Name, jr.Unit = t.Name, t.Unit
+		jr.Ageless, jr.To = t.Ageless || t.To != "", t.To
 		r.report.Jobs = append(r.report.Jobs, jr)
 	}
 }
@@ -246,7 +247,6 @@ func (r *run) job(ctx context.Context, t Task) JobReport {
 	jr := rec.Snapshot()
 	jr.Name, jr.Unit, jr.Cause = t.Name, t.Unit, cause
 	jr.Started, jr.Ended = started, r.Now().UTC()
-	jr.ageless = t.Ageless
 	jr = judge(jr, err)
 	if late := (*TimeoutError)(nil); t.Ageless && jr.Verdict == VerdictInterrupted && errors.As(context.Cause(ctx), &late) {
 		// No later run goes on with work that was stopped.

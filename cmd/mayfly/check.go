@@ -36,25 +36,38 @@ and asks no service, S3 excepted when the config itself is there.`,
 
 // check builds the jobs and says what would be done.
 func (a *app) check(c *runner.Config) error {
+	does := map[runner.JobName]string{}
+	writes := false // to the store, beside reports
 	for _, j := range c.Jobs {
-		if _, err := j.Config.New(a.checkEnv(j)); err != nil {
+		job, err := j.Config.New(a.checkEnv(j))
+		if err != nil {
 			return usageError(fmt.Errorf("build job %s: %w", j.Name, err))
 		}
+		r, ok := job.(reader)
+		readsOnly := ok && r.ReadsOnly()
+		where := fmt.Sprintf("written to %s/", j.Prefix)
+		if b, ok := job.(bringer); ok && b.Brings() != "" {
+			where = fmt.Sprintf("brings %s/ of the store to %s", j.Prefix, b.Brings())
+		} else if readsOnly {
+			where = "keeps nothing in the store"
+		}
+		does[j.Name] = where
+		writes = writes || !readsOnly && len(j.Config.Needs().Volumes) == 0
 	}
 	hosts := slices.ContainsFunc(c.Jobs, func(j runner.JobSpec) bool { return len(j.Config.Needs().Volumes) > 0 })
 	what := "everything"
-	if hosts {
+	switch {
+	case !writes:
 		what = "its reports"
-		if len(c.Jobs) > 1 {
-			what = "everything but hosts' data"
-		}
+	case hosts:
+		what = "everything but hosts' data"
 	}
 	fmt.Fprintf(a.stdout, "%s is good: %s keeps %s in %s.\n", a.config, c.Name, what, c.Store.URL)
 	for _, j := range c.Jobs {
 		if n := len(j.Config.Needs().Volumes); n > 0 {
 			fmt.Fprintf(a.stdout, "  job %s: %s, %s, each to a volume of its own\n", j.Name, j.Kind, runner.FormatCount(n, "hosts"))
 		} else {
-			fmt.Fprintf(a.stdout, "  job %s: %s, written to %s/\n", j.Name, j.Kind, j.Prefix)
+			fmt.Fprintf(a.stdout, "  job %s: %s, %s\n", j.Name, j.Kind, does[j.Name])
 		}
 		for _, ref := range j.Config.Needs().Secrets {
 			fmt.Fprintf(a.stdout, "    needs the secret %s\n", ref)

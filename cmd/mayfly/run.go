@@ -171,6 +171,9 @@ func (a *app) tasks(ctx context.Context, w *world, d *runner.Deployment, start t
 		if w, ok := job.(worker); ok {
 			t.Ageless = w.Ageless()
 		}
+		if b, ok := job.(bringer); ok {
+			t.To = b.Brings()
+		}
 		if r, ok := job.(reader); ok && r.ReadsOnly() {
 			t.Prefix = "" // it leaves no unfinished uploads, and may not look for them
 		}
@@ -222,4 +225,10 @@ type worker interface {
 type reader interface {
 	// ReadsOnly says that it does not, and that its role may not.
 	ReadsOnly() bool
+}
+
+// A bringer is a job that may bring files from the store to this machine.
+type bringer interface {
+	// Brings is the directory that they are brought to, "" if none are.
+	Brings() string
 }

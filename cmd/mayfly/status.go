@@ -70,7 +70,9 @@ type status struct {
 	Store      string      `json:"store"`
 	Next       time.Time   `json:"next,omitzero"`
 	OldestGood *goodBackup `json:"oldest_good,omitempty"`
-	Runs       []pastRun   `json:"runs"` // newest first
+	// Ageless says that no job of the newest report makes backups.
+	Ageless bool      `json:"ageless,omitempty"`
+	Runs    []pastRun `json:"runs"` // newest first
 	// Others is how many of the newest runs are other deployments', in the same
 	// store; they are not among Runs.
 	Others int `json:"other_runs,omitempty"`
@@ -162,7 +164,10 @@ func (s *status) add(p runner.Past) {
 		if s.Next.IsZero() {
 			s.Next = rep.Next
 		}
-		if name, at := rep.OldestGood(); s.OldestGood == nil && !at.IsZero() {
+		if s.OldestGood == nil && rep.Ageless() {
+			s.Ageless = true // what older reports know is of other jobs
+		}
+		if name, at := rep.OldestGood(); s.OldestGood == nil && !s.Ageless && !at.IsZero() {
 			s.OldestGood = &goodBackup{name, at, p.Run}
 		}
 	}
@@ -210,6 +215,8 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 	}
 	if g := s.OldestGood; g != nil {
 		fmt.Fprintf(w, "Oldest good backup:  %s, %s old (%s)\n", g.Item, runner.FormatDuration(now.Sub(g.Made)), at(g.Made))
+	} else if s.Ageless {
+		fmt.Fprintf(w, "Oldest good backup:  none: the jobs make none that grow old\n")
 	} else if len(s.Runs) > 0 {
 		fmt.Fprintf(w, "Oldest good backup:  none\n")
 	}

@@ -31,6 +31,10 @@ func (j *job) Unit() string { return "files" }
 // ReadsOnly says that the job writes nothing to the store.
 func (j *job) ReadsOnly() bool { return j.config.To != "" }
 
+// Brings is the directory that files are brought to from the store, "" where
+// they go the other way.
+func (j *job) Brings() string { return j.config.To }
+
 // Restore says how the directory is got back.
 func (j *job) Restore(jr runner.JobReport) string {
 	if j.config.From == "" || jr.Verdict == runner.VerdictFailed {

@@ -137,8 +137,22 @@ func (a *app) deployment(ctx context.Context, w *world) (*runner.Deployment, err
 	if err != nil {
 		return d, err
 	}
+	d.Remarks = append(d.Remarks, weak(c.Secrets(), secrets)...)
 	d.Tasks, err = a.tasks(ctx, w, d, start, secrets)
 	return d, err
+}
+
+// weak names those of refs that are too short to be hidden well.
+func weak(refs []secret.Ref, values map[secret.Ref]secret.Value) (list []runner.Problem) {
+	for _, ref := range refs {
+		if v, ok := values[ref]; ok && secret.Weak(v) {
+			list = append(list, runner.Problem{
+				Reason: fmt.Sprintf("the secret %s has fewer than 8 characters and cannot be hidden well: words that have it in them are hidden too, in log and report, and tell what it is", ref),
+				Fix:    "use a longer one",
+			})
+		}
+	}
+	return list
 }
 
 // tasks builds the jobs.

@@ -13,6 +13,14 @@ import (
 // gaps, give the secret away all the same.
 const minLength = 4
 
+// weakLength is the shortest secret that is not likely to be a word, a number or
+// a piece of a name, too.
+const weakLength = 8
+
+// Weak reports whether v is hidden, and so short that ordinary texts may hold
+// it, too: what is taken out of them then tells what it is.
+func Weak(v Value) bool { return len(strings.TrimSpace(v.Reveal())) < weakLength }
+
 // ErrTooShort is returned for a secret that cannot be hidden.
 var ErrTooShort = errors.New("the secret has fewer than 4 characters and cannot be kept out of logs: use a longer one")
 

@@ -132,17 +132,27 @@ func (g *group) watch() {
 	}
 }
 
-// noteEscapes takes down who is in one of the control groups and not in all:
-// root alone can do that, and then not all of the limits hold.
+// noteEscapes looks at who is in one of the control groups.
 func (g *group) noteEscapes() {
 	if g.cgroup == nil || g.options.confined {
 		return
 	}
 	for _, pid := range g.cgroup.processes() {
-		p, ok := processOf(pid)
-		if pid != os.Getpid() && ok && p.state != 'Z' && !g.cgroup.holds(pid) {
-			g.escape(pid)
+		if pid != os.Getpid() {
+			g.noteEscape(pid)
 		}
+	}
+}
+
+// noteEscape takes down a process that is not in all of the control groups:
+// root alone can do that, and then not all of the limits hold. One that is just
+// ending is in none of version 1's.
+func (g *group) noteEscape(pid int) {
+	if g.cgroup == nil || g.options.confined || g.cgroup.holds(pid) {
+		return
+	}
+	if p, ok := processOf(pid); ok && p.state != 'Z' && !p.ending {
+		g.escape(pid)
 	}
 }
 
@@ -192,14 +202,21 @@ func (g *group) startHere(cmd *exec.Cmd) error {
 // members are the processes of the group that are alive.
 func (g *group) members() []int {
 	all := processes()
-	in, inside := map[int]bool{}, map[int]bool{}
+	in := map[int]bool{}
 	if g.cgroup != nil {
+		there := map[int]bool{}
+		for _, p := range all {
+			there[p.pid] = true
+		}
 		for _, pid := range g.cgroup.processes() {
-			in[pid], inside[pid] = true, true
+			in[pid] = true
+			if p, ok := processOf(pid); ok && !there[pid] && p.state != 'Z' && pid != os.Getpid() { // begun just now
+				all = append(all, p)
+			}
 		}
 	}
 	for _, pid := range g.strays(all) {
-		in[pid], inside[pid] = true, true
+		in[pid] = true
 	}
 	if !g.options.confined { // else it cannot have left
 		for _, p := range all {
@@ -221,12 +238,9 @@ func (g *group) members() []int {
 	}
 	var list []int
 	for _, p := range all {
-		if !in[p.pid] {
-			continue
-		}
-		list = append(list, p.pid)
-		if g.cgroup != nil && (!inside[p.pid] || !g.options.confined && !g.cgroup.holds(p.pid)) {
-			g.escape(p.pid)
+		if in[p.pid] {
+			list = append(list, p.pid)
+			g.noteEscape(p.pid)
 		}
 	}
 	return list

@@ -12,6 +12,7 @@ import (
 type process struct {
 	pid, parent, group, session int
 	state                       byte   // a letter: R, S, D, Z ...
+	ending                      bool   // on its way to Z: PF_EXITING of the kernel's sched.h
 	start                       string // with pid, it is the same process and no later one
 }
 
@@ -26,7 +27,12 @@ func processOf(pid int) (p process, ok bool) {
 	if len(f) < 20 {
 		return process{}, false
 	}
-	p = process{pid: pid, state: f[0][0], start: f[19]}
+	const exiting = 0x4
+	flags, err := strconv.ParseUint(f[6], 10, 64)
+	if err != nil {
+		return process{}, false
+	}
+	p = process{pid: pid, state: f[0][0], ending: flags&exiting != 0, start: f[19]}
 	for k, to := range []*int{&p.parent, &p.group, &p.session} {
 		if *to, err = strconv.Atoi(f[k+1]); err != nil {
 			return process{}, false

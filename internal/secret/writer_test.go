@@ -33,9 +33,9 @@ func TestWriterCutsNoDump(t *testing.T) {
 		"column": func(text string) string { return hex.EncodeToString([]byte(text)) + " |" + text[11:] + "|" },
 	} {
 		for _, filling := range []string{"==", "== a filling of some bytes =="} {
-			text := dump(strings.Repeat(filling+s, 4000)) + "\n" + dump(s) + "\nplain T0k3n"
+			text := dump(strings.Repeat(filling+s, 160_000/len(filling+s))) + "\n" + dump(s) + "\nplain T0k3n"
 			want := r.Redact(text)
-			for _, size := range []int{997, 4 << 10, 70_001} {
+			for _, size := range []int{4093, 70_001} {
 				var out bytes.Buffer
 				w := r.Writer(&out)
 				for p := text; p != ""; {

@@ -198,3 +198,76 @@ func TestPushRcloneCrypt(t *testing.T) {
 	rclone("copy", "secret:plain", back).ok(t)
 	rclone("check", "--download", filepath.Join(src, "plain"), back).ok(t)
 }
+
+// What a receiver is told: a dry run is nothing, a push of which one source is
+// partial is partial, a disk that goes while another source is sent takes nothing
+// with it, and a view in which all is excluded empties nothing.
+func TestPushIsHonest(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	wrote := func() int {
+		r.log.mu.Lock()
+		defer r.log.mu.Unlock()
+		n := 0
+		for _, s := range r.log.ended {
+			if s.Wrote {
+				n++
+			}
+		}
+		return n
+	}
+	h.push("-n").ok(t)
+	if wrote() != 0 || strings.Contains(r.log.String(), "promises") {
+		t.Errorf("a dry run has written: %s", r.log)
+	}
+
+	disk := filepath.Join(h.home, "disk")
+	p := h.run("sh", "-ec", `mkdir "$1" && mount -t tmpfs none "$1" && for i in 1 2 3 4 5; do echo x >"$1/$i"; done`, "-", disk)
+	p.ok(t)
+	t.Cleanup(func() { _ = h.run("umount", "-l", disk) })
+	h.config("sources: [" + h.source + ", " + disk + "]")
+	h.push().ok(t)
+	log := r.log.String()
+	if !strings.Contains(log, "a promises") || !strings.HasSuffix(strings.TrimSpace(log), "a is done") {
+		t.Errorf("%s", log)
+	}
+
+	// Too many deletions in the first, all well in the second.
+	p = h.run("sh", "-ec", `rm "$1"/plain/1 "$1"/plain/2 "$1"/plain/4`, "-", h.source)
+	p.ok(t)
+	h.config("max_delete: 1\nsources: [" + h.source + ", " + disk + "]")
+	if s := h.push(); s.code != 3 || !strings.HasSuffix(strings.TrimSpace(r.log.String()), "a is done in part") {
+		t.Errorf("%s\n%s", s, r.log)
+	}
+
+	// The second's disk goes while the first is sent.
+	p = h.run("sh", "-ec", `head -c 2000000 /dev/urandom >"$1/more"`, "-", h.source)
+	p.ok(t)
+	h.config("bwlimit: 1M\nsources: [" + h.source + ", " + disk + "]")
+	c := h.command()
+	var out strings.Builder
+	c.Stdout, c.Stderr = &out, &out
+	before := r.log.bytes("a")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyTrue(t, 30*time.Second, "the first is on its way", func() bool { return r.log.bytes("a") > before+100_000 })
+	h.run("umount", disk).ok(t)
+	_ = c.Wait()
+	left, _ := os.ReadDir(filepath.Join(h.dir, disk))
+	if code := c.ProcessState.ExitCode(); code != 1 || len(left) != 5 || !strings.Contains(out.String(), disk+" is empty") || !strings.HasSuffix(strings.TrimSpace(r.log.String()), "a is done in part") {
+		t.Errorf("exit code %d, %d files are left: %s\n%s", code, len(left), &out, r.log)
+	}
+
+	// Everything is excluded, which a view shows as an empty directory.
+	key := newCryptKey(t)
+	crypt := fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\n", key.Config, key.PasswordFile)
+	h.config(crypt)
+	h.push().ok(t)
+	h.config(crypt + "sources: [{path: " + h.source + ", exclude: ['*']}]")
+	if s := h.push(); s.code != 1 || !strings.Contains(s.out, "everything in "+h.source+" is excluded") {
+		t.Errorf("all excluded: %s", s)
+	}
+	h.clean()
+}

@@ -203,7 +203,14 @@ func (l *receiverLog) Refused(x sshd.Refusal) {
 	l.add("refused %s at %s: %s", x.Host, x.Address, x.Reason)
 }
 func (l *receiverLog) Began(x sshd.Session) { l.add("%s begins %s", x.Host, x.What) }
-func (l *receiverLog) Done(host string)     { l.add("%s is done", host) }
+func (l *receiverLog) Promised(host string) { l.add("%s promises", host) }
+func (l *receiverLog) Done(host string, partial bool) {
+	if partial {
+		l.add("%s is done in part", host)
+	} else {
+		l.add("%s is done", host)
+	}
+}
 func (l *receiverLog) Ended(x sshd.Session) {
 	l.add("%s ends %s: %d, %q %q %q", x.Host, x.What, x.Exit, x.Cut, x.Error, x.Output)
 	l.mu.Lock()

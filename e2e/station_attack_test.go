@@ -111,7 +111,7 @@ time.sleep(60)`, evil.server, fmt.Sprint(stationPort))
 	if err := bomb.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventuallyTrue(t, 20*time.Second, "it explodes", func() bool { return r.below() > 20 })
+	eventuallyTrue(t, 90*time.Second, "it explodes", func() bool { return r.below() > 20 })
 	time.Sleep(3 * time.Second)
 	if n := r.below(); n > 45 { // 32 in one jail, and a's
 		t.Errorf("%d processes below mayfly", n)

@@ -246,6 +246,10 @@ func (e *ebs) snapshots(volume string) []takenSnapshot {
 	return list
 }
 
+// unmountSoon unmounts $1. Processes that look at everything, as other tests
+// start them, keep it busy for a moment.
+const unmountSoon = `for i in $(seq 50); do umount "$1" 2>/dev/null && exit; sleep 0.2; done; umount "$1"`
+
 // mounted runs f over what a snapshot or an image holds, read-only.
 func (e *ebs) mounted(image string, f func(dir string)) {
 	e.t.Helper()
@@ -255,7 +259,7 @@ func (e *ebs) mounted(image string, f func(dir string)) {
 		e.t.Fatal(err)
 	}
 	defer func() {
-		if _, err := e.sh(`umount "$1"`, dir); err != nil {
+		if _, err := e.sh(unmountSoon, dir); err != nil {
 			e.t.Error(err)
 		}
 	}()

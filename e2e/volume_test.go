@@ -255,7 +255,7 @@ func TestVolumeAdopt(t *testing.T) {
 				}
 				d.on(`"mkfs.$3" -q "$1$2" && mkdir -p "$4" && mount "$1$2" "$4"`, suffix, kind, d.point)
 				d.put("a", "b")
-				d.sh(`umount "$1"`, d.point)
+				d.sh(unmountSoon, d.point)
 				d.refused(volume.ErrForeign, "an "+kind+" file system", "mayfly volume adopt "+d.id+" --host c --uuid "+d.uuid(suffix))
 				d.adopt("0c6e08e4-6f29-43b2-bc26-28478343fa05")
 				d.refused(volume.ErrForeign, "but it was adopted with the file system of UUID 0c6e", d.uuid(suffix))

@@ -77,23 +77,29 @@ func environment(list []string) []string {
 	return append(kept, "LC_ALL=C")
 }
 
-// done tells the receiver that this host has all it wanted to send. That it
-// cannot be told is no failure: the receiver finds out when nothing comes.
-func (p *Pusher) done(ctx context.Context) bool {
+// done tells the receiver that this host has sent what it could, and whether
+// that is a part only.
+func (p *Pusher) done(ctx context.Context, partial bool) bool {
+	what := "done"
+	if partial {
+		what = "done partial"
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*cleanTime)
 	defer cancel()
 	for {
 		place, why := p.find(ctx)
 		if why == "" {
-			a := p.run(ctx, p.Config.doneArgs(place, p.known), "", io.Discard, io.Discard)
+			a := p.run(ctx, p.Config.sayArgs(place, p.known, what), "", io.Discard, io.Discard)
 			if a.code == 0 {
 				return true
 			}
-			why = lastLine(a.stderr)
+			if why = lastLine(a.stderr); partial { // it is only to close the window early
+				return false
+			}
 		}
 		select {
 		case <-ctx.Done():
-			p.Say("Could not tell the receiver that this is all: %s. It finds out when nothing comes for a while.", why)
+			p.Say("Could not tell the receiver that this is all: %s. Its report will call this push partial.", why)
 			return false
 		case <-time.After(firstGap):
 		}

@@ -1,9 +1,14 @@
 package push
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,9 +37,9 @@ func (c *Config) known() string { return remote.KnownHosts(string(c.Deployment),
 // target is the receiver as ssh takes it.
 func (c *Config) target(p Place) string { return string(c.Host) + "@" + p.Host }
 
-// doneArgs is the command that says that this host has all it wanted to send.
-func (c *Config) doneArgs(p Place, known string) []string {
-	return append(c.ssh(p.Port, known).Args(), c.target(p), "done")
+// sayArgs is the command that tells the receiver something.
+func (c *Config) sayArgs(p Place, known, what string) []string {
+	return append(c.ssh(p.Port, known).Args(), c.target(p), what)
 }
 
 // A transfer is one source on its way: rsync is run in dir, with names.
@@ -60,6 +65,64 @@ func plain(s Source) transfer {
 		t.exclude = append(t.exclude, below(string(s.Path), e)...)
 	}
 	return t
+}
+
+// plains are the transfers of all sources as they are, without this host's own
+// key and what else is its own.
+func (c *Config) plains(own ...string) []transfer {
+	var list []transfer
+	for _, s := range c.Sources {
+		t := plain(s)
+		for _, name := range real(append(own, string(c.Key))...) {
+			inside, ok := strings.CutPrefix(name, strings.TrimSuffix(string(s.Path), "/")+"/")
+			switch {
+			case !ok:
+			case t.to == "":
+				t.exclude = append(t.exclude, special.ReplaceAllString(name, "[$0]"))
+			default:
+				t.exclude = append(t.exclude, "/"+special.ReplaceAllString(inside, "[$0]"))
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// real are names, and what they are behind links.
+func real(names ...string) []string {
+	list := slices.Clone(names)
+	for _, n := range names {
+		if r, err := filepath.EvalSymlinks(n); err == nil && r != n {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// check looks whether a transfer may begin, or was right to: the source is as it
+// should be, and a view of it has something to show.
+func (t transfer) check() error {
+	if err := t.source.check(); err != nil || !t.hidden {
+		return err
+	}
+	return shows(filepath.Join(t.dir, t.names[len(t.names)-1]), string(t.source.Path))
+}
+
+// shows says that a directory of a view has nothing but gocryptfs's own file.
+func shows(dir, source string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("%s cannot be encrypted: %w", source, err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.IsDir() {
+		return err
+	}
+	names, err := f.Readdirnames(2)
+	if len(names) < 2 && (err == nil || errors.Is(err, io.EOF)) {
+		return fmt.Errorf("everything in %s is excluded: an empty source would empty the backup", source)
+	}
+	return nil
 }
 
 // encrypted is the transfer of a source through a view of the whole machine;
@@ -115,6 +178,9 @@ func (c *Config) rsyncArgs(r *remote.Rsync, t transfer, p Place, known string, d
 	}
 	if t.source.OneFileSystem {
 		args = append(args, "-x")
+	}
+	if t.source.Path == "/" { // the volume's own
+		args = append(args, "--filter=P /lost+found")
 	}
 	if c.Compress {
 		args = append(args, "-z")

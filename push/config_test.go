@@ -62,6 +62,7 @@ func TestConfigRefused(t *testing.T) {
 		{"sources: [/etc, /etc]", "sources[1]: it is there twice"},
 		{"sources: [/]", "/ has /proc and /sys below it"},
 		{"sources: [/etc, {path: /srv, to: etc}]", "go to the same directory, etc"},
+		{"sources: [{path: /, one_file_system: true}, {path: /srv, to: srv2}]", "sources[1]: it and sources[0]: / takes the whole directory"},
 		{"sources: [{path: /srv, to: a/b}]", "sources[0].to: is no name of a directory"},
 		{"sources: [{path: /srv, exclude: ['']}]", "sources[0].exclude[0]: is empty"},
 		{"sources: [{path: /srv, exclude: ['!x']}]", "sources[0].exclude[0]: is no pattern"},

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"mayfly/internal/remote"
 	"slices"
 	"strings"
 	"testing"
@@ -83,5 +84,29 @@ func TestPatterns(t *testing.T) {
 		if got := ignore(Source{Path: Path(c.source), Exclude: []string{c.pattern}}); !slices.Equal(got, []string{c.git}) {
 			t.Errorf("%s in %s: %q", c.pattern, c.source, got)
 		}
+	}
+}
+
+// This host's own key is never sent, wherever a source goes, and nothing else is
+// left out by that.
+func TestOwnKeyStays(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("push.yaml", []byte(strings.Replace(good, "/etc/mayfly/push_ed25519", "/srv2/k", 1)+"sources: [/etc, /srv2, {path: /srv, to: x}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]string{nil, {"/srv2/k"}, nil} {
+		if got := c.plains()[i].exclude; !slices.Equal(got, want) {
+			t.Errorf("%s: %q", c.Sources[i].Path, got)
+		}
+	}
+	c.Sources = []Source{{Path: "/srv2", To: "x"}}
+	if got := c.plains()[0].exclude; !slices.Equal(got, []string{"/k"}) {
+		t.Errorf("to: %q", got)
+	}
+	var b strings.Builder
+	c.Sources = []Source{{Path: "/srv2"}}
+	if err := c.Print(&b, remote.Modern(), ""); err != nil || !strings.Contains(b.String(), "--exclude=/srv2/k ") {
+		t.Errorf("%v: %s", err, &b)
 	}
 }

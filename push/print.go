@@ -33,10 +33,7 @@ func (c *Config) Print(w io.Writer, r *remote.Rsync, host string) error {
 		line("# where %s says", c.Address.where())
 		line("address=${1:?usage: $0 ADDRESS}")
 	}
-	transfers := make([]transfer, 0, len(c.Sources))
-	for _, s := range c.Sources {
-		transfers = append(transfers, plain(s))
-	}
+	transfers := c.plains()
 	if key, ok := c.CryptKey(); ok {
 		transfers = c.printCrypt(line, key)
 	}
@@ -47,7 +44,7 @@ func (c *Config) Print(w io.Writer, r *remote.Rsync, host string) error {
 		}
 		line("%s || [ $? = 24 ] # 24: files vanished meanwhile", text)
 	}
-	line("%s", words(c.doneArgs(place, hereKnown)))
+	line("%s", words(c.sayArgs(place, hereKnown, "done")))
 	text := strings.NewReplacer(hereKnown, `'"$known"'`, hereAddress, `'"$address"'`).Replace(b.String())
 	_, err := io.WriteString(w, hereSent.ReplaceAllStringFunc(text, func(m string) string {
 		return "$(sent " + strings.ReplaceAll(hereSent.FindStringSubmatch(m)[1], "\x03", "'") + ")"
@@ -72,13 +69,13 @@ func (c *Config) printCrypt(line func(string, ...any), key gocryptfs.Key) []tran
 	for _, s := range c.Sources {
 		exclude = append(exclude, ignore(s)...)
 	}
-	for _, own := range []string{key.Config, key.PasswordFile} {
+	for _, own := range real(key.Config, key.PasswordFile) {
 		exclude = append(exclude, gitSpecial.ReplaceAllString(own, `\$0`))
 	}
 	for _, e := range exclude {
 		mount = append(mount, "-exclude-wildcard", e)
 	}
-	line(`%s -ctlsock "$control" / "$view"`, words(mount))
+	line(`%s -exclude-wildcard "$view" -ctlsock "$control" / "$view"`, words(mount))
 	line("# A source has another name in the view, and is decrypted with files that")
 	line("# stand beside it and in the directories above it.")
 	line("sent() {")

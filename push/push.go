@@ -12,7 +12,6 @@ import (
 
 	"mayfly/internal/gocryptfs"
 	"mayfly/internal/remote"
-	"mayfly/runner"
 )
 
 // A Pusher pushes what one config says, once.
@@ -115,21 +114,31 @@ func (p *Pusher) Run(ctx context.Context) (r Result, err error) {
 		}
 	}
 	p.until = time.Now().Add(p.wait())
+	if !p.DryRun {
+		switch o, why := p.begin(ctx); o {
+		case whole:
+		case later:
+			r.Verdict, r.Problem = Interrupted, why
+			return r, nil
+		default:
+			r.Problem = why
+			return r, nil
+		}
+	}
 	r.Verdict = Complete
 	for _, t := range transfers {
 		s := p.send(ctx, t)
 		r.Sources = append(r.Sources, s)
-		switch s.Verdict {
-		case Complete:
-		case Partial:
-			r.Verdict, r.Problem = Partial, string(t.source.Path)+": "+s.Problem
-		default: // the others would fare the same
-			r.Verdict, r.Problem = s.Verdict, string(t.source.Path)+": "+s.Problem
-			return r, nil
+		if s.Verdict == Complete {
+			continue
+		}
+		r.Verdict, r.Problem = s.Verdict, string(t.source.Path)+": "+s.Problem
+		if s.Verdict != Partial { // the others would fare the same
+			break
 		}
 	}
-	if !p.DryRun {
-		r.Done = p.done(ctx)
+	if !p.DryRun && r.Verdict != Interrupted {
+		r.Done = p.done(ctx, r.Verdict != Complete)
 	}
 	return r, nil
 }
@@ -178,24 +187,13 @@ func (p *Pusher) prepare(ctx context.Context) error {
 func (p *Pusher) transfers(ctx context.Context) (list []transfer, unmount func() error, err error) {
 	key, crypt := p.Config.CryptKey()
 	if !crypt {
-		for _, s := range p.Config.Sources {
-			t := plain(s)
-			for _, name := range append(p.own(), string(p.Config.Key)) {
-				if t.to == "" {
-					t.exclude = append(t.exclude, special.ReplaceAllString(name, "[$0]"))
-				} else if rest, ok := strings.CutPrefix(name, string(s.Path)); ok {
-					t.exclude = append(t.exclude, special.ReplaceAllString(rest, "[$0]"))
-				}
-			}
-			list = append(list, t)
-		}
-		return list, func() error { return nil }, nil
+		return p.Config.plains(p.guard.dir), func() error { return nil }, nil
 	}
 	var exclude []string
 	for _, s := range p.Config.Sources {
 		exclude = append(exclude, ignore(s)...)
 	}
-	for _, name := range append(p.own(), key.Config, key.PasswordFile) {
+	for _, name := range real(p.guard.dir, key.Config, key.PasswordFile) {
 		exclude = append(exclude, gitSpecial.ReplaceAllString(name, `\$0`))
 	}
 	p.Say("The sources are encrypted with the key in %s and %s. Without a copy of both, kept elsewhere, nobody can read the backup again.", key.Config, key.PasswordFile)
@@ -213,9 +211,6 @@ func (p *Pusher) transfers(ctx context.Context) (list []transfer, unmount func()
 	return list, v.Close, nil
 }
 
-// own is what of a push itself may lie in a source, and is never sent.
-func (p *Pusher) own() []string { return []string{p.guard.dir} }
-
 func (p *Pusher) wait() time.Duration {
 	if p.Wait > 0 {
 		return p.Wait
@@ -226,86 +221,31 @@ func (p *Pusher) wait() time.Duration {
 // send sends one source, as often as it is cut off.
 func (p *Pusher) send(ctx context.Context, t transfer) SourceResult {
 	r := SourceResult{Source: string(t.source.Path), Verdict: Failed}
-	gap, last := firstGap, ""
-	for {
-		if ctx.Err() != nil {
-			r.Verdict, r.Problem = Interrupted, context.Cause(ctx).Error()+"; the next push goes on"
-			return r
+	o, why := p.persist(ctx, func(place Place) (outcome, string, bool) {
+		if err := t.check(); err != nil { // its disk may have gone since the first look
+			return failed, err.Error(), false
 		}
-		if r.Tries > 0 { // the disk may have gone meanwhile
-			if err := t.source.check(); err != nil {
-				r.Problem = err.Error()
-				return r
-			}
+		r.Tries++
+		a := p.attempt(ctx, t, place)
+		o, reason := p.Config.judge(a.code, a.stderr)
+		if p.Verbose || !login.MatchString(a.stderr) { // what ssh says, the reason says better
+			a.errors.release()
 		}
-		place, why := p.find(ctx)
-		if why == "" {
-			r.Tries++
-			a := p.attempt(ctx, t, place)
-			o, reason := p.Config.judge(a.code, a.stderr)
-			if p.Verbose || !login.MatchString(a.stderr) { // what ssh says, the reason says better
-				a.errors.release()
-			}
-			r.Files, r.Deleted, r.Wire, r.Total = r.Files+a.sent.Files, r.Deleted+a.sent.Deleted, a.sent.Wire, a.sent.Total
-			r.Bytes += a.sent.Bytes
-			switch {
-			case ctx.Err() != nil && o != whole:
-				continue
-			case o == whole:
-				r.Verdict = Complete
-				return r
-			case o == partial:
-				r.Verdict, r.Problem = Partial, reason
-				return r
-			case o == failed:
-				r.Problem = reason
-				return r
-			}
-			if a.moved {
-				gap = firstGap
-				p.until = latest(p.until, time.Now().Add(min(cutWait, p.wait())))
-			}
-			why = reason
+		r.Files, r.Deleted, r.Wire, r.Total = r.Files+a.sent.Files, r.Deleted+a.sent.Deleted, a.sent.Wire, a.sent.Total
+		r.Bytes += a.sent.Bytes
+		if err := t.check(); o == whole && err != nil {
+			return failed, "while it was sent: " + err.Error() + "; what has gone with it may have been deleted at the receiver, whose snapshots have it", false
 		}
-		if left := time.Until(p.until); left < gap {
-			r.Problem = fmt.Sprintf("the receiver could not be reached within %s: %s", runner.FormatDuration(p.wait()), why)
-			return r
-		}
-		if why != last {
-			p.Say("Waiting, until %s at most: %s", p.until.Format("15:04"), why)
-			last = why
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(gap):
-		}
-		gap = min(gap*3/2, lastGap)
+		return o, reason, a.moved
+	})
+	r.Problem = why
+	switch o {
+	case whole:
+		r.Verdict = Complete
+	case partial:
+		r.Verdict = Partial
+	case later: // interrupted
+		r.Verdict = Interrupted
 	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// find says where the receiver is, or why it is nowhere. Whether anything
-// listens there ssh finds out: a connection without a login would stand in the
-// receiver's report.
-func (p *Pusher) find(ctx context.Context) (place Place, why string) {
-	place = Place{Host: p.Config.Address.Host}
-	if place.Host == "" {
-		var err error
-		if place, err = p.Find(ctx); err != nil {
-			return place, err.Error()
-		}
-		if place.Host == "" {
-			return place, "the window is not open"
-		}
-	}
-	if place.Port == 0 {
-		place.Port = p.Config.port()
-	}
-	return place, ""
+	return r
 }

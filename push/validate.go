@@ -89,6 +89,8 @@ func (c *Config) checkSource(i int, s Source, add func(path, what, fix string)) 
 		switch {
 		case s.Path == o.Path:
 			add(at, "it is there twice", "leave one away")
+		case s.Path == "/" && o.To != "" || o.Path == "/" && s.To != "":
+			add(at, fmt.Sprintf("it and sources[%d]: / takes the whole directory at the receiver, and would delete what another's to: has put there", j), "leave to: away")
 		case top(s) == top(o) && (s.To != "" || o.To != ""):
 			add(at, fmt.Sprintf("it and sources[%d] go to the same directory, %s", j, top(s)), "give one another to:")
 		}

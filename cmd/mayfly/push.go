@@ -182,6 +182,9 @@ func (a *app) printPushed(r push.Result, dryRun bool) {
 			fmt.Fprintf(a.stdout, "%s: %s\n", s.Source, what)
 		}
 	}
+	if len(r.Sources) == 0 && r.Problem != "" {
+		fmt.Fprintf(a.stdout, "%s\n", r.Problem)
+	}
 	if dryRun {
 		fmt.Fprintln(a.stdout, "Nothing was sent: this was a dry run.")
 		return

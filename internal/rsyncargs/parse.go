@@ -34,6 +34,8 @@ type Policy struct {
 // A Command is what may be run.
 type Command struct {
 	Push bool // the client sends; otherwise it reads
+	// DryRun says that nothing is to be changed (-n).
+	DryRun bool
 	// Options are rsync's, "--server" and "--sender" among them.
 	Options []string
 	Paths   []Path
@@ -211,6 +213,7 @@ func (r *reader) letters(text string) error {
 		if !strings.ContainsRune(short, l) || l == 'b' && r.Push && r.policy.AppendOnly {
 			return r.unknown("-"+string(l), string(l))
 		}
+		r.DryRun = r.DryRun || l == 'n'
 	}
 	if kept := strings.ReplaceAll(m[1], "s", "") + m[2]; kept != "" {
 		r.Options = append(r.Options, "-"+kept)

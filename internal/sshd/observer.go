@@ -18,8 +18,12 @@ type Observer interface {
 	// Bytes: so many came from the host (in), and went to it (out), within
 	// sessions and without what SSH adds.
 	Bytes(host string, in, out int64)
-	// Done: the host says that it has finished for this time.
-	Done(host string)
+	// Promised: the host says that it begins, and will say when that is all.
+	// What came without a Done is a part.
+	Promised(host string)
+	// Done: the host says that it has finished for this time; partial: and that
+	// not all it wanted to send has come.
+	Done(host string, partial bool)
 }
 
 // A Login is one.
@@ -70,4 +74,5 @@ func (nobody) Refused(Refusal)            {}
 func (nobody) Began(Session)              {}
 func (nobody) Ended(Session)              {}
 func (nobody) Bytes(string, int64, int64) {}
-func (nobody) Done(string)                {}
+func (nobody) Promised(string)            {}
+func (nobody) Done(string, bool)          {}

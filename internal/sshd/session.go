@@ -107,7 +107,12 @@ func (s *session) command(line string) int {
 	name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
 	switch {
 	case strings.TrimSpace(line) == "done":
-		return s.done()
+		return s.done(false)
+	case strings.TrimSpace(line) == "done partial":
+		return s.done(true)
+	case strings.TrimSpace(line) == "begin":
+		s.server.config.Observer.Promised(s.host.Name)
+		return 0
 	case rsyncargs.Is(line):
 		return s.rsync(line)
 	case name == "scp" || strings.HasSuffix(name, "/scp"):
@@ -119,11 +124,11 @@ func (s *session) command(line string) int {
 }
 
 // done takes the host's word that it has finished.
-func (s *session) done() int {
+func (s *session) done(partial bool) int {
 	if what := s.host.busy(); what != "" {
 		return s.refuse(what + " of " + s.host.Name + " is still running: say done when it has ended")
 	}
-	s.server.config.Observer.Done(s.host.Name)
+	s.server.config.Observer.Done(s.host.Name, partial)
 	_, _ = fmt.Fprintf(s.channel, "mayfly: %s is done\n", s.host.Name)
 	return 0
 }
@@ -139,7 +144,7 @@ func (s *session) rsync(line string) int {
 	}
 	spec := jail.Spec{
 		Argv:     append(append([]string{s.server.config.Rsync}, c.Options...), "--", "."),
-		ReadOnly: !c.Push || h.ReadOnly, AppendOnly: h.AppendOnly && c.Push,
+		ReadOnly: !c.Push || c.DryRun || h.ReadOnly, AppendOnly: h.AppendOnly && c.Push,
 	}
 	var paths []string
 	for _, p := range c.Paths {

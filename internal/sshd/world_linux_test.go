@@ -62,7 +62,19 @@ func (l *log) Login(x Login)     { l.mu.Lock(); defer l.mu.Unlock(); l.logins = 
 func (l *log) Refused(x Refusal) { l.mu.Lock(); defer l.mu.Unlock(); l.refused = append(l.refused, x) }
 func (l *log) Began(Session)     {}
 func (l *log) Ended(x Session)   { l.mu.Lock(); defer l.mu.Unlock(); l.ended = append(l.ended, x) }
-func (l *log) Done(x string)     { l.mu.Lock(); defer l.mu.Unlock(); l.done = append(l.done, x) }
+func (l *log) Promised(x string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done = append(l.done, x+" begins")
+}
+func (l *log) Done(x string, partial bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if partial {
+		x += " in part"
+	}
+	l.done = append(l.done, x)
+}
 func (l *log) Bytes(_ string, in, out int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

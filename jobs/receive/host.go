@@ -37,6 +37,8 @@ type host struct {
 	good      int       // of them, that ended well
 	last      time.Time // when a session began or ended, or bytes moved
 	done      bool      // it said so, and nothing began since
+	promised  bool      // it said that it will say so
+	partial   bool      // it said that not all has come
 	in, out   int64
 	from      []string // addresses, at most a few
 	logins    int
@@ -55,7 +57,7 @@ func (h *host) finished(now time.Time, idle time.Duration) bool {
 	if len(h.running) > 0 {
 		return false
 	}
-	return h.done || h.good > 0 && len(h.failed) == 0 && now.Sub(h.last) >= idle
+	return h.done || !h.promised && h.good > 0 && len(h.failed) == 0 && now.Sub(h.last) >= idle
 }
 
 // seen reports whether the host has logged in.
@@ -134,10 +136,19 @@ func (h *host) ended(s sshd.Session) {
 	}
 }
 
-func (h *host) saidDone() {
+func (h *host) saidDone(partial bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.done = true
+	h.done, h.partial = true, partial
+}
+
+// promisedAll takes the host's word that it begins, and will say when it has
+// sent all: several transfers look alike from here, so that one that failed
+// would seem to be made up for by the next.
+func (h *host) promisedAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.promised, h.done, h.partial = true, false, false
 }
 
 func (h *host) wasRefused(why string) {
@@ -163,6 +174,10 @@ func (h *host) outcome() (came, *runner.Problem) {
 	switch {
 	case len(h.failed) > 0:
 		return inParts, h.failure()
+	case h.partial && h.transfers > 0:
+		return inParts, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it says that not all it wanted to send has come", Fix: "its own log says why; its next push goes on"}
+	case h.promised && !h.done && h.transfers > 0:
+		return inParts, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it did not say that it has sent all", Fix: "look at its own log; its next push goes on"}
 	case h.good > 0:
 		return allThere, nil
 	case h.done:

@@ -56,9 +56,27 @@ func TestOutcomes(t *testing.T) {
 		"failed after":       {func(v *visit) { v.login(); v.session(push, "etc/", 0, ""); v.session(push, "etc/", 23, "") }, inParts, "23 (some files were not transferred)", false},
 		"cut off":            {func(v *visit) { v.login(); v.session(push, "etc/", 20, "the window is over") }, inParts, "was cut off: the window is over", false},
 		"full":               {func(v *visit) { v.login(); v.session(push, "etc/", 11, "") }, inParts, "enlarge it", false},
-		"failed, and done":   {func(v *visit) { v.login(); v.session(push, "etc/", 12, ""); v.host.saidDone() }, inParts, "", true},
-		"done":               {func(v *visit) { v.login(); v.host.saidDone() }, saidSo, "", true},
-		"done, and again":    {func(v *visit) { v.login(); v.host.saidDone(); v.session("rsync pull", "x", 0, "") }, nothing, "sent nothing", false},
+		"failed, and done":   {func(v *visit) { v.login(); v.session(push, "etc/", 12, ""); v.host.saidDone(false) }, inParts, "", true},
+		"done":               {func(v *visit) { v.login(); v.host.saidDone(false) }, saidSo, "", true},
+		"done in part": {func(v *visit) {
+			v.login()
+			v.host.promisedAll()
+			v.session(push, ".", 25, "")
+			v.session(push, ".", 0, "")
+			v.host.saidDone(true)
+		}, inParts, "not all it wanted to send has come", true},
+		"no word":   {func(v *visit) { v.login(); v.host.promisedAll(); v.session(push, ".", 0, "") }, inParts, "did not say that it has sent all", false},
+		"word kept": {func(v *visit) { v.login(); v.host.promisedAll(); v.session(push, ".", 0, ""); v.host.saidDone(false) }, allThere, "", true},
+		"word kept later": {func(v *visit) {
+			v.login()
+			v.host.promisedAll()
+			v.session(push, ".", 23, "")
+			v.host.saidDone(true)
+			v.host.promisedAll()
+			v.session(push, ".", 0, "")
+			v.host.saidDone(false)
+		}, allThere, "", true},
+		"done, and again":    {func(v *visit) { v.login(); v.host.saidDone(false); v.session("rsync pull", "x", 0, "") }, nothing, "sent nothing", false},
 		"a pull alone":       {func(v *visit) { v.login(); v.session("rsync pull", "x", 0, "") }, nothing, "it logged in and sent nothing", false},
 		"a pull that failed": {func(v *visit) { v.login(); v.session(push, "x", 0, ""); v.session("rsync pull", "x", 12, "") }, allThere, "", true},
 		"sftp":               {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},

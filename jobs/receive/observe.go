@@ -73,14 +73,27 @@ func (r *run) Bytes(name string, in, out int64) {
 	h.item.Read(in)
 }
 
+// Promised implements sshd.Observer.
+func (r *run) Promised(name string) {
+	if r.restores.guest(name) != nil {
+		return
+	}
+	r.byName[name].promisedAll()
+	r.rec.Log().Info(name+" begins, and will say when that is all", runner.KeyItem, name)
+}
+
 // Done implements sshd.Observer.
-func (r *run) Done(name string) {
+func (r *run) Done(name string, partial bool) {
 	if one := r.restores.guest(name); one != nil {
 		r.restores.done(one)
 		return
 	}
-	r.byName[name].saidDone()
-	r.rec.Log().Info(name+" says that it is done", runner.KeyItem, name)
+	r.byName[name].saidDone(partial)
+	what := " says that it is done"
+	if partial {
+		what += ", and that not all has come"
+	}
+	r.rec.Log().Info(name+what, runner.KeyItem, name)
 	r.wake()
 }
 

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path"
+	"slices"
 	"syscall"
 	"time"
 
@@ -34,7 +35,7 @@ func Compare(ctx context.Context, snapshot, volume string, l Limits) (Result, er
 		return c.Result, err
 	}
 	defer c.live.Close()
-	drawn := c.draw()
+	drawn := c.sample()
 	for _, name := range drawn {
 		if ctx.Err() != nil || c.Bytes >= l.Bytes {
 			break
@@ -59,21 +60,21 @@ func (c *comparison) differs(name, format string, a ...any) {
 	}
 }
 
-// draw walks the snapshot in random order, and draws among what it has seen
-// when it has seen enough.
-func (c *comparison) draw() []string {
-	dirs, drawn, fit := []string{"."}, []string{}, 0
-	for len(dirs) > 0 && c.Seen < c.limits.Entries && c.ctx.Err() == nil {
+// draw walks one side in random order, and draws so many names among what it has
+// seen when it has seen enough.
+func (c *comparison) draw(side *os.Root, whose string, files int) []string {
+	dirs, drawn, fit, seen := []string{"."}, []string{}, 0, 0
+	for len(dirs) > 0 && seen < c.limits.Entries && c.ctx.Err() == nil {
 		i := rand.IntN(len(dirs))
 		dir := dirs[i]
 		dirs[i] = dirs[len(dirs)-1]
 		dirs = dirs[:len(dirs)-1]
-		entries, err := c.list(dir)
+		entries, err := list(side, dir)
 		if err != nil {
-			c.differs(dir, "the snapshot's cannot be read: %v", cause(err))
+			c.differs(dir, "the "+whose+"'s cannot be read: %v", cause(err))
 		}
 		for _, e := range entries {
-			c.Seen++
+			seen++
 			name := path.Join(dir, e.Name())
 			if e.IsDir() {
 				dirs = append(dirs, name)
@@ -83,20 +84,34 @@ func (c *comparison) draw() []string {
 				continue
 			}
 			fit++
-			if len(drawn) < c.limits.Files {
+			if len(drawn) < files {
 				drawn = append(drawn, name)
 			} else if i := rand.IntN(fit); i < len(drawn) {
 				drawn[i] = name
 			}
 		}
 	}
-	rand.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
+	c.Seen += seen
 	return drawn
 }
 
+// sample draws from the snapshot; where nothing was changed since it was taken,
+// from the volume too, since the snapshot may lack something.
+func (c *comparison) sample() []string {
+	n := c.limits.Files
+	if !c.limits.Exact {
+		return c.draw(c.copy, "snapshot", n)
+	}
+	names := append(c.draw(c.copy, "snapshot", (n+1)/2), c.draw(c.live, "volume", (n+1)/2)...)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	return names
+}
+
 // list reads some of a directory: one may have millions of names.
-func (c *comparison) list(dir string) ([]fs.DirEntry, error) {
-	d, err := c.copy.Open(dir)
+func list(side *os.Root, dir string) ([]fs.DirEntry, error) {
+	d, err := side.Open(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,15 @@ func (e *ending) drill(m *volume.Mounted, until time.Time) {
 	h, d := e.host, e.drills
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	last := d.done.Hosts[h.name]
+	defer func() {
+		if last.Problem != "" && d.done.Hosts[h.name] == last { // it stays so until it is repeated
+			e.drilled = &runner.Problem{
+				Item: h.name, Doing: "drill", Reason: "the last one, of " + last.At.Format("2 Jan 2006") + ", failed, and was not repeated in this run: " + last.Problem,
+				Fix: "the next run tries again; no snapshot was removed",
+			}
+		}
+	}()
 	if !d.due(h.name) {
 		return
 	}
@@ -148,7 +157,7 @@ func (e *ending) drill(m *volume.Mounted, until time.Time) {
 		e.undrilled = problem(h.name, "drill", fmt.Errorf("with %s: %w", snap.ID, err))
 		e.undrilled.Fix = cmp.Or(e.undrilled.Fix, "the next run tries again")
 		return
-	case err == nil && res.Files == 0 && len(res.Different) == 0 && res.Seen > 0:
+	case err == nil && res.Files == 0 && len(res.Different) == 0 && !exact:
 		e.rec.Log().Info("no file of "+snap.ID+" is unchanged since: nothing was compared", "item", h.name)
 		return
 	}

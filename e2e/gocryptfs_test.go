@@ -159,6 +159,32 @@ func TestGocryptfsEnds(t *testing.T) {
 		t.Errorf("held open, it could not be closed: %v", err)
 	}
 
+	// With another key a view is empty, and says so; with the right one it names
+	// what it has left out.
+	cipher, other := t.TempDir(), newCryptKey(t)
+	if v, err = gocryptfs.Reverse(t.Context(), k, "/etc/default", work, nil); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", "-a", v.Dir+"/.", cipher).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := v.Close(); err != nil {
+		t.Error(err)
+	}
+	for key, bad := range map[gocryptfs.Key]bool{k: false, other: true} {
+		v, err := gocryptfs.Forward(t.Context(), key, cipher, work)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(v.Dir)
+		if err != nil || (len(entries) == 0) != bad || (len(v.Skipped()) > 0) != bad {
+			t.Errorf("another key: %v; %d entries, %q, %v", bad, len(entries), v.Skipped(), err)
+		}
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+
 	wrong := k
 	wrong.PasswordFile = filepath.Join(t.TempDir(), "wrong")
 	if err := os.WriteFile(wrong.PasswordFile, []byte("wrong\n"), 0o600); err != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -97,6 +98,12 @@ func (a *app) initPush(ctx context.Context, n newPush) error {
 	}
 	if _, err := os.Lstat(output); err == nil {
 		return usageError(fmt.Errorf("write config: %s exists and is kept: name another file with --output", n.output))
+	}
+	if st, err := os.Stat(cmp.Or(n.systemd, ".")); err != nil || !st.IsDir() {
+		return usageError(fmt.Errorf("init push: --systemd %s is no directory", n.systemd))
+	}
+	if _, err := exec.LookPath("gocryptfs"); n.encrypt != "" && err != nil {
+		return usageError(fmt.Errorf("init push: %w", gocryptfs.ErrMissing))
 	}
 	units := n.units()
 	for name := range units {

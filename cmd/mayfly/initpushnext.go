@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	osuser "os/user"
 	"strings"
 
 	"mayfly/internal/gocryptfs"
@@ -19,6 +20,10 @@ func (n newPush) command(options string) string {
 
 // units are the files by which systemd pushes every night.
 func (n newPush) units() map[string]string {
+	user := ""
+	if u, err := osuser.Current(); err == nil && u.Uid != "0" {
+		user = "User=" + u.Username + "\n"
+	}
 	return map[string]string{
 		"mayfly-push.service": `[Unit]
 Description=Push this machine's files to ` + n.deployment + `
@@ -27,7 +32,7 @@ After=network-online.target
 
 [Service]
 Type=oneshot
-ExecStart=` + n.command("") + `
+` + user + `ExecStart=` + n.command("") + `
 Nice=10
 IOSchedulingClass=idle
 `,

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"mayfly/internal/gocryptfs"
+	"mayfly/runner"
 )
 
 // A decryption is what a host needs that encrypts what it pushes: its files
@@ -114,5 +116,11 @@ func (s *restoreSession) decrypt(ctx context.Context) (err error) {
 	}
 	n := rsyncStats(said.out)
 	s.out = transferred{int(n["Number of files transferred"]), n["Total transferred file size"]}
+	switch bad := v.Skipped(); {
+	case len(bad) > 0 && s.out.files == 0:
+		return fmt.Errorf("decrypt: nothing could be decrypted: is the key the host's? %s", brief(bad[0]))
+	case len(bad) > 0:
+		return &codeError{exitPartial, fmt.Errorf("some files were not restored: %s could not be decrypted: %s", runner.FormatCount(len(bad), "names"), brief(strings.Join(bad, "; ")))}
+	}
 	return nil
 }

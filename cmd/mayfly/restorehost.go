@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -224,7 +225,11 @@ func (r *hostRestore) hosts() []string {
 
 // destination makes the folder, unless it is there and empty.
 func (r *hostRestore) destination() (made bool, err error) {
-	dir := r.o.host.output
+	dir, err := filepath.Abs(r.o.host.output) // rsync takes web:x for a machine
+	if err != nil {
+		return false, err
+	}
+	r.o.host.output = dir
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):

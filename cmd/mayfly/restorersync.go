@@ -152,7 +152,7 @@ func (t *tools) start(ctx context.Context, show io.Writer, argv ...string) (rsyn
 // options are those that decide what comes: as root, owners, ACLs and all;
 // otherwise what its user may make.
 func (s *restoreSession) options() []string {
-	list := []string{"-aHS", "--numeric-ids", "--partial", "--timeout=300", "--exclude=/lost+found", "--exclude=/.mayfly-incoming"}
+	list := []string{"-aHS", "--numeric-ids", "--partial", "--timeout=300", "--exclude=/lost+found", "--exclude=/.mayfly-incoming", "--exclude=.rsync-partial/"}
 	if s.acls && os.Geteuid() == 0 {
 		list = append(list, "-A", "-X")
 	}
@@ -210,7 +210,7 @@ func (s *restoreSession) isEncrypted(ctx context.Context) error {
 	if s.o.host.raw {
 		return nil
 	}
-	in, err := s.call(ctx, nil, "--list-only", "-d", s.target+":./"+encryptedMark)
+	in, err := s.lists(ctx, s.target+":./"+encryptedMark)
 	switch {
 	case err != nil:
 		return err
@@ -222,10 +222,21 @@ func (s *restoreSession) isEncrypted(ctx context.Context) error {
 	return nil
 }
 
+// lists asks for one name, however often the connection is lost: code 23 is that
+// it is not there.
+func (s *restoreSession) lists(ctx context.Context, name string) (said rsyncSaid, err error) {
+	err = s.again(ctx, func() (rsyncSaid, error) {
+		var err error
+		said, err = s.call(ctx, nil, "--list-only", "-d", name)
+		return said, err
+	})
+	return said, err
+}
+
 // missing says which path is not there, and what is beside it.
 func (s *restoreSession) missing(ctx context.Context, said rsyncSaid) error {
 	for _, p := range s.paths {
-		one, err := s.call(ctx, nil, "--list-only", "-d", s.sources([]string{p})[0])
+		one, err := s.lists(ctx, s.sources([]string{p})[0])
 		if err != nil {
 			return err
 		}
@@ -237,7 +248,7 @@ func (s *restoreSession) missing(ctx context.Context, said rsyncSaid) error {
 			if up != "." {
 				dir = s.sources([]string{up})[0] + "/"
 			}
-			in, err := s.call(ctx, nil, "--list-only", "-d", dir)
+			in, err := s.lists(ctx, dir)
 			if err != nil {
 				return err
 			}

@@ -199,13 +199,13 @@ func (s *restoreSession) work(ctx context.Context) error {
 	if err := s.measure(ctx); err != nil {
 		return err
 	}
-	if err := s.copyAll(ctx); err != nil {
-		return err
+	err = s.copyAll(ctx)
+	in := (*codeError)(nil)
+	if part := errors.As(err, &in) && in.code == exitPartial; s.decryption != nil && (err == nil || part) {
+		err = errors.Join(err, s.decrypt(ctx)) // of a part, what came
 	}
-	if s.decryption != nil {
-		if err := s.decrypt(ctx); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	of := "as it is now"
 	if s.request.Snapshot != "" {

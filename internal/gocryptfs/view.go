@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -164,6 +166,23 @@ func (v *View) ask(what, path string) (string, error) {
 		return "", fmt.Errorf("ask gocryptfs for the name of %q: %w", path, err)
 	}
 	return answer.Result, nil
+}
+
+// Skipped is what a Forward view has left out so far because its name cannot be
+// decrypted: with another key everything. gocryptfs says so in its log alone.
+func (v *View) Skipped() []string {
+	b, err := os.ReadFile(v.log())
+	if err != nil {
+		return nil
+	}
+	var list []string
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, "invalid entry") && !strings.Contains(line, ".rsync-partial") { // a push's, cut off
+			list = append(list, strings.TrimSpace(line))
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Close unmounts the view and removes its folder. A view that something holds

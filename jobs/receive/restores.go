@@ -32,7 +32,8 @@ type restores struct {
 
 	mu     sync.Mutex
 	list   map[string]*restore
-	alone  bool // the instance was started for one of them
+	first  map[string]sighting // of requests, by ID
+	alone  bool                // the instance was started for one of them
 	why    string
 	failed string // the last failure to look
 }
@@ -70,8 +71,28 @@ func (s *restores) look(ctx context.Context) ([]Request, error) {
 	}
 	now := time.Now()
 	return slices.DeleteFunc(doc.Requests, func(q Request) bool {
-		return now.After(q.Until) || !requestForm.MatchString(q.ID) || q.Instance != "" && q.Instance != s.run.self.ID
+		return s.expired(q, now) || !requestForm.MatchString(q.ID) || q.Instance != "" && q.Instance != s.run.self.ID
 	}), nil
+}
+
+// A sighting is when this run first saw a request say until when it stands.
+type sighting struct{ until, seen time.Time }
+
+// expired reports whether a request stands no more: its time is over, or nobody
+// has renewed it for as long as one stands. What clock its time is by, this run
+// does not know.
+func (s *restores) expired(q Request, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == nil {
+		s.first = map[string]sighting{}
+	}
+	one := s.first[q.ID]
+	if !one.until.Equal(q.Until) {
+		one = sighting{q.Until, now}
+		s.first[q.ID] = one
+	}
+	return now.After(q.Until) || now.After(one.seen.Add(RequestTime))
 }
 
 // serve serves requests until finish.

@@ -144,3 +144,27 @@ func TestDrillFailedStays(t *testing.T) {
 		}
 	}
 }
+
+// A request whose client's clock is wrong, or which says that it stands for
+// years, does not hold windows open: nobody renews it.
+func TestRequestExpires(t *testing.T) {
+	t.Parallel()
+	s, now := &restores{}, time.Now()
+	q := Request{ID: "request-1", Until: now.Add(1000 * time.Hour)}
+	for _, c := range []struct {
+		after time.Duration
+		renew bool
+		want  bool
+	}{{0, false, false}, {RequestTime - time.Minute, false, false}, {RequestTime - time.Second, true, false}, {2*RequestTime - time.Minute, false, false}, {2 * RequestTime, false, true}} {
+		if c.renew {
+			q.Until = q.Until.Add(time.Minute)
+		}
+		if got := s.expired(q, now.Add(c.after)); got != c.want {
+			t.Errorf("after %s: %v", c.after, got)
+		}
+	}
+	q.Until = now.Add(-time.Second)
+	if !s.expired(q, now) {
+		t.Error("its time is over")
+	}
+}

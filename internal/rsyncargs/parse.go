@@ -146,7 +146,7 @@ func (r *reader) read(words []word) error {
 	}
 	if r.Push && r.policy.AppendOnly {
 		r.Options = append(r.Options, "--ignore-existing")
-		if r.policy.Scratch != "" {
+		if r.policy.Scratch != "" && !r.DryRun {
 			r.Options = append(r.Options, "--temp-dir="+r.policy.Scratch)
 		}
 	}

@@ -52,6 +52,7 @@ func TestTakes(t *testing.T) {
 		{pulls, `rsync --server --sender -vlogDtpre.iLsfxCIvu . dump/*.sql \*lit\[eral] [ab]?`, `--server --sender -vlogDtpre.iLsfxCIvu | {dump/*.sql} *lit[eral] {[ab]?}`},
 		{pulls, `rsync --server --sender -logDtpre.iLsf --files-from=- --from0 .`, "--server --sender -logDtpre.iLsf --files-from=- --from0 | ."},
 		{adds, `rsync --server -vlogDtpre.iLsfxCIvu --partial --link-dest ../a . b`, "--server -vlogDtpre.iLsfxCIvu --link-dest=../a --ignore-existing --temp-dir=/data/.in | b"},
+		{adds, `rsync --server -nlogDtpre.iLsfxCIvu . b`, "--server -nlogDtpre.iLsfxCIvu --ignore-existing | b"},
 		{adds, `rsync --server --sender -vlogDtpre.iLsfxCIvu . b`, "--server --sender -vlogDtpre.iLsfxCIvu | b"},
 	} {
 		got, err := Parse(c.line, c.policy, nil)
@@ -64,6 +65,9 @@ func TestTakes(t *testing.T) {
 		}
 		if got.Push != !strings.Contains(c.line, "--sender") {
 			t.Errorf("%s: push is %t", c.line, got.Push)
+		}
+		if got.DryRun != strings.Contains(c.line, " -n") {
+			t.Errorf("%s: dry run is %t", c.line, got.DryRun)
 		}
 	}
 }

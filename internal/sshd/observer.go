@@ -44,7 +44,7 @@ type Refusal struct {
 // A Session is one command of a host's.
 type Session struct {
 	Host string
-	// What it is: "rsync push", "rsync pull", "sftp".
+	// What it is: "rsync push", "rsync pull", "rsync dry run", "sftp".
 	What string
 	// Path is what rsync was asked to write to or read, as the host says it,
 	// several with spaces in between; "" of SFTP.

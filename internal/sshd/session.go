@@ -144,7 +144,7 @@ func (s *session) rsync(line string) int {
 	}
 	spec := jail.Spec{
 		Argv:     append(append([]string{s.server.config.Rsync}, c.Options...), "--", "."),
-		ReadOnly: !c.Push || c.DryRun || h.ReadOnly, AppendOnly: h.AppendOnly && c.Push,
+		ReadOnly: !c.Push || c.DryRun || h.ReadOnly, AppendOnly: h.AppendOnly && c.Push && !c.DryRun,
 	}
 	var paths []string
 	for _, p := range c.Paths {
@@ -152,8 +152,11 @@ func (s *session) rsync(line string) int {
 		paths = append(paths, printable(p.Name))
 	}
 	what := "rsync push"
-	if !c.Push {
+	switch {
+	case !c.Push:
 		what = "rsync pull"
+	case c.DryRun:
+		what = "rsync dry run"
 	}
 	return s.run(what, strings.Join(paths, " "), spec)
 }

@@ -116,7 +116,7 @@ func (h *host) ended(s sshd.Session) {
 		delete(h.running, s.What)
 	}
 	h.last = s.Ended
-	if s.What == "rsync pull" {
+	if s.What == "rsync pull" || s.What == "rsync dry run" {
 		return // which is the host's affair
 	}
 	key := s.What + " " + s.Path
@@ -176,6 +176,8 @@ func (h *host) outcome() (came, *runner.Problem) {
 		return inParts, h.failure()
 	case h.partial && h.transfers > 0:
 		return inParts, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it says that not all it wanted to send has come", Fix: "its own log says why; its next push goes on"}
+	case h.partial:
+		return nothing, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it says that it could not send what it wanted to", Fix: "its own log says why"}
 	case h.promised && !h.done && h.transfers > 0:
 		return inParts, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it did not say that it has sent all", Fix: "look at its own log; its next push goes on"}
 	case h.good > 0:

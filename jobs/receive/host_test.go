@@ -79,6 +79,8 @@ func TestOutcomes(t *testing.T) {
 		"done, and again":    {func(v *visit) { v.login(); v.host.saidDone(false); v.session("rsync pull", "x", 0, "") }, nothing, "sent nothing", false},
 		"a pull alone":       {func(v *visit) { v.login(); v.session("rsync pull", "x", 0, "") }, nothing, "it logged in and sent nothing", false},
 		"a pull that failed": {func(v *visit) { v.login(); v.session(push, "x", 0, ""); v.session("rsync pull", "x", 12, "") }, allThere, "", true},
+		"a failed dry run":   {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 23, "") }, allThere, "", true},
+		"part of nothing":    {func(v *visit) { v.login(); v.host.promisedAll(); v.host.saidDone(true) }, nothing, "it could not send what it wanted to", true},
 		"sftp":               {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
 		"sftp cut, again":    {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
 		"refused":            {func(v *visit) { v.login(); v.host.wasRefused("-K is not allowed") }, nothing, "it logged in and was refused: -K is not allowed", false},

@@ -4,10 +4,13 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,6 +101,21 @@ func mounted(t *testing.T, dir string) bool {
 	return strings.Contains(string(b), " "+dir+" ")
 }
 
+// children are the processes of a name that a process has started.
+func children(pid int, comm string) (pids []int) {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, name := range tasks {
+		list, _ := os.ReadFile(name)
+		for _, kid := range strings.Fields(string(list)) {
+			if is, _ := os.ReadFile("/proc/" + kid + "/comm"); string(is) == comm+"\n" {
+				n, _ := strconv.Atoi(kid)
+				pids = append(pids, n)
+			}
+		}
+	}
+	return pids
+}
+
 // TestGocryptfsHolder is the process that another test kills.
 func TestGocryptfsHolder(t *testing.T) {
 	work := os.Getenv("MAYFLY_TEST_HOLDER")
@@ -120,21 +138,26 @@ func TestGocryptfsEnds(t *testing.T) {
 	k := newCryptKey(t)
 	work := filepath.Join(t.TempDir(), "work")
 	view := filepath.Join(work, "view")
-	c := exec.Command(os.Args[0], "-test.run", "^TestGocryptfsHolder$")
-	c.Env = append(os.Environ(), "MAYFLY_TEST_HOLDER="+work, "KEY="+k.Config, "PASSWORD="+k.PasswordFile)
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	hold := func() *exec.Cmd {
+		t.Helper()
+		c := exec.Command(os.Args[0], "-test.run", "^TestGocryptfsHolder$")
+		c.Env = append(os.Environ(), "MAYFLY_TEST_HOLDER="+work, "KEY="+k.Config, "PASSWORD="+k.PasswordFile)
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, _ := bufio.NewReader(out).ReadString('\n'); line != "mounted\n" {
+			t.Fatalf("the holder said %q", line)
+		}
+		if !mounted(t, view) {
+			t.Fatal("it is not mounted")
+		}
+		return c
 	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "mounted\n" {
-		t.Fatalf("the holder said %q", line)
-	}
-	if !mounted(t, view) {
-		t.Fatal("it is not mounted")
-	}
+	c := hold()
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +168,19 @@ func TestGocryptfsEnds(t *testing.T) {
 		}
 	}
 
+	// gocryptfs and what has started it are killed: what is left is unmounted at
+	// the next start.
+	c = hold()
+	if pids := children(c.Process.Pid, "gocryptfs"); len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil {
+		t.Fatalf("it runs gocryptfs as %v", pids)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	if !mounted(t, view) {
+		t.Error("nothing is left of a gocryptfs that was killed, which shows nothing")
+	}
 	v, err := gocryptfs.Reverse(t.Context(), k, "/etc", work, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -3,14 +3,18 @@
 package e2e
 
 import (
+	"bufio"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -66,41 +70,80 @@ func cutterAt(t *testing.T, at, port string, next func() int64) (address string)
 	return l.Addr().String()
 }
 
-// The link is cut at random moments, again and again: one push brings all of it
-// in the end, plain and encrypted.
+// The link is cut at random moments, again and again: each push brings all of it
+// in the end, plain and encrypted, and meanwhile the receiver has each file as it
+// was or as it is.
 func TestPushCutOff(t *testing.T) {
 	t.Parallel()
-	cuts := 10
+	cuts := 12
 	if os.Getenv("MAYFLY_E2E_ALL") != "" {
 		cuts = 100
 	}
 	r := newReceiver(t, nil)
-	h := newPushHost(t, r, "a", "")
+	t.Run("plain", func(t *testing.T) { pushCutOff(t, r, "a", cuts/2, nil) })
 	key := newCryptKey(t)
-	for i, crypt := range []string{"", fmt.Sprintf("\nencrypt: {gocryptfs: {config: %s, password_file: %s}}", key.Config, key.PasswordFile)} {
-		left := cuts / 2
-		seed := uint64(time.Now().UnixNano())
-		t.Logf("seed %d", seed)
-		random := rand.New(rand.NewPCG(seed, 0))
-		port := cutter(t, h.port, func() int64 {
-			if left--; left < 0 {
-				return -1
-			}
-			return random.Int64N(3_500_000)
-		})
-		h.config(fmt.Sprintf("port: %s\nwait: 5m%s", strings.TrimPrefix(port, "127.0.0.1:"), crypt))
-		if s := h.push("--json"); s.code != 0 || !strings.Contains(s.out, `"verdict":"complete"`) {
-			t.Fatalf("after cuts: %s", s)
+	t.Run("encrypted", func(t *testing.T) { pushCutOff(t, r, "b", cuts-cuts/2, &key) })
+}
+
+func pushCutOff(t *testing.T, r *receiver, name string, cuts int, key *gocryptfs.Key) {
+	t.Parallel()
+	h := newPushHost(t, r, name, "")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	big := filepath.Join(h.source, "big")
+	var was, is [sha256.Size]byte
+	done := 0
+	look := func() {
+		if key != nil {
+			return
+		}
+		b, err := os.ReadFile(filepath.Join(h.dir, big))
+		if sum := sha256.Sum256(b); err != nil || sum != was && sum != is {
+			t.Errorf("after a cut the receiver has neither state of a file: %d bytes, %v", len(b), err)
+		}
+	}
+	port := cutter(t, h.port, func() int64 {
+		look()
+		if done++; done > cuts {
+			return -1
+		}
+		return random.Int64N(1_200_000)
+	})
+	crypt := ""
+	if key != nil {
+		crypt = fmt.Sprintf("\nencrypt: {gocryptfs: {config: %s, password_file: %s}}", key.Config, key.PasswordFile)
+	}
+	b, err := os.ReadFile(big)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is = sha256.Sum256(b)
+	h.config(crypt)
+	h.push().ok(t)
+	h.config(fmt.Sprintf("port: %s\nwait: 5m%s", strings.TrimPrefix(port, "127.0.0.1:"), crypt))
+	rounds := 0
+	for ; done < cuts; rounds++ {
+		b := make([]byte, 3_000_000)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		was, is = is, sha256.Sum256(b)
+		if err := os.WriteFile(big, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(big, time.Time{}, time.Unix(1800000000+int64(rounds), 0)); err != nil {
+			t.Fatal(err)
+		}
+		if s := h.push("--json"); s.code != 0 || !strings.Contains(s.out, `"verdict":"complete"`) || !strings.Contains(s.out, `"done":true`) {
+			t.Fatalf("after %d cuts: %s", done, s)
 		}
 		h.clean()
-		if left > cuts/2-2 {
-			t.Error("nothing was cut")
-		}
-		if i == 0 {
+		if key == nil {
 			same(t, h.source, filepath.Join(h.dir, h.source))
 			continue
 		}
-		v, err := gocryptfs.Forward(t.Context(), key, h.dir, filepath.Join(t.TempDir(), "work"))
+		v, err := gocryptfs.Forward(t.Context(), *key, h.dir, filepath.Join(t.TempDir(), "work"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,6 +157,151 @@ func TestPushCutOff(t *testing.T) {
 		if err := v.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+	t.Logf("%d cuts in %d pushes", cuts, rounds)
+}
+
+// The first source takes longer than a push waits for a window, and the link is
+// cut before the second one has begun: it goes on all the same.
+func TestPushCutBetween(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	h.source = filepath.Join(h.home, "first")
+	second := filepath.Join(h.home, "second")
+	for name, n := range map[string]int{h.source: 3_500_000, second: 1} {
+		if err := os.Mkdir(name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(name, "x"), make([]byte, n), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var connections atomic.Int32 // begin, the first, the second, again, done
+	port := cutter(t, h.port, func() int64 {
+		if connections.Add(1) == 3 {
+			return 0
+		}
+		return -1
+	})
+	h.config(fmt.Sprintf("port: %s\nwait: 4s\nbwlimit: 600K\nsources: [%s, %s]", strings.TrimPrefix(port, "127.0.0.1:"), h.source, second))
+	began := time.Now()
+	h.push().ok(t)
+	if took := time.Since(began); took < 5*time.Second || connections.Load() != 5 {
+		t.Errorf("it took %s and %d connections, which shows nothing", took, connections.Load())
+	}
+	same(t, h.source, filepath.Join(h.dir, h.source))
+	h.clean()
+}
+
+// A source whose disk goes while a push waits for the window is not sent, and
+// what there is of it stays.
+func TestPushDiskGone(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	h.push().ok(t)
+	there := filepath.Join(h.dir, h.source)
+	was := fingerprint(t, there)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.config("wait: 1m\nport: " + strings.TrimPrefix(at, "127.0.0.1:"))
+	c := h.command()
+	out, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	c.Stdout = &said
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	if !strings.Contains(line, "the window is not open") {
+		t.Fatalf("it says %q", line)
+	}
+	if err := os.Rename(h.source, h.source+" gone"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(h.source, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cutterAt(t, at, h.port, func() int64 { return -1 })
+	_ = c.Wait()
+	if code := c.ProcessState.ExitCode(); code != 1 || !strings.Contains(said.String(), h.source+" is empty") {
+		t.Errorf("exit code %d: %s", code, &said)
+	}
+	if fingerprint(t, there) != was {
+		t.Error("the receiver has something else")
+	}
+	if !strings.HasSuffix(r.log.String(), "a is done in part") {
+		t.Error("the receiver was not told")
+	}
+	h.clean()
+}
+
+// gocryptfs is killed while its view is sent: the push has failed, says so, and
+// nothing is deleted at the receiver.
+func TestPushCryptKilled(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	key := newCryptKey(t)
+	crypt := fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\n", key.Config, key.PasswordFile)
+	h.config(crypt)
+	h.push().ok(t)
+	names := func() string {
+		out, err := exec.Command("find", h.dir, "-name", ".rsync-partial", "-prune", "-o", "-print").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	there := names()
+	if out, err := exec.Command("dd", "if=/dev/urandom", "of="+filepath.Join(h.source, "zz"), "bs=1M", "count=8", "status=none").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	h.config(crypt + "bwlimit: 500K")
+	before := r.log.bytes("a")
+	c := h.command()
+	var out strings.Builder
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); r.log.bytes("a") < before+300_000; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("nothing is sent: %s", &out)
+		}
+	}
+	if pids := children(c.Process.Pid, "gocryptfs"); len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil {
+		t.Fatalf("it runs gocryptfs as %v", pids)
+	}
+	began := time.Now()
+	_ = c.Wait()
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("it went on for %s", took)
+	}
+	if code := c.ProcessState.ExitCode(); code != 1 || !strings.Contains(out.String(), "gocryptfs has ended") {
+		t.Errorf("exit code %d: %s", code, &out)
+	}
+	h.clean()
+	if names() != there {
+		t.Errorf("something was deleted, or came: %s", names())
+	}
+	h.config(crypt)
+	if err := os.Remove(filepath.Join(h.source, "zz")); err != nil {
+		t.Fatal(err)
+	}
+	h.push().ok(t)
+	if names() != there {
+		t.Errorf("it is not what it was: %s", names())
 	}
 }
 
@@ -160,6 +348,33 @@ func TestPushStopped(t *testing.T) {
 				}
 			}
 			continue
+		}
+		h.clean()
+	}
+	// So early that gocryptfs is not there yet.
+	for _, after := range []time.Duration{0, 200, 500} {
+		_ = os.Remove(filepath.Join(h.home, "work", "hosts-a", "known_hosts")) // of the one that was killed
+		c := h.command()
+		var out strings.Builder
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			if _, err := os.Lstat(filepath.Join(h.home, "work", "hosts-a", "known_hosts")); err == nil {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("it does not begin")
+			}
+		}
+		time.Sleep(after * time.Millisecond)
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait()
+		if code := c.ProcessState.ExitCode(); code != 4 {
+			t.Errorf("after %d ms: exit code %d: %s", after, code, &out)
 		}
 		h.clean()
 	}

@@ -164,12 +164,103 @@ func TestPush(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(h.dir, "data")); err == nil || !strings.Contains(dry.out, "plain/1") {
 		t.Errorf("a dry run: %s", dry)
 	}
+	if log := strings.Split(r.log.String(), "\n"); !strings.Contains(log[len(log)-1], `a ends rsync dry run: 0, "" "" ""`) {
+		t.Errorf("to the receiver it was %q", log[len(log)-1])
+	}
 	h.push().ok(t)
 	same(t, h.source, filepath.Join(h.dir, "data"))
 	h.clean()
 	if strings.Contains(r.log.String(), "refused") {
 		t.Error("a push looks like an intruder to the receiver")
 	}
+}
+
+// What the script of docs/hosts.md has sent, mayfly push does not send again.
+func TestPushAfterScript(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	top, err := os.MkdirTemp("/", "mayfly-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(top) })
+	if err := os.WriteFile(filepath.Join(top, "x"), []byte("x"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	h.rsync("rsync", "-a", "--numeric-ids", "--delete", "--max-delete=1000", "--partial", top, h.source, "HOST:").ok(t)
+	h.config(fmt.Sprintf("sources: [%s, {path: %s, to: tree}]", top, h.source))
+	s := h.push("--json").ok(t)
+	if n := strings.Count(s.out, `"files":0`); n != 2 {
+		t.Errorf("files were sent again: %s", s)
+	}
+	if list, err := os.ReadDir(h.dir); err != nil || len(list) != 2 {
+		t.Errorf("%v, %v", list, err)
+	}
+	same(t, h.source, filepath.Join(h.dir, "tree"))
+}
+
+// A host that is append_only adds, and replaces and deletes nothing.
+func TestPushAppendOnly(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "o", "append_only: true")
+	there := filepath.Join(h.dir, h.source)
+	if dry := h.push("-n").ok(t); !strings.Contains(dry.out, "plain/1") {
+		t.Errorf("a dry run: %s", dry)
+	}
+	if _, err := os.Lstat(there); err == nil {
+		t.Error("a dry run has made something")
+	}
+	h.push().ok(t)
+	for name, text := range map[string]string{"plain/1": "changed", "plain/new": "new"} {
+		if err := os.WriteFile(filepath.Join(h.source, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(h.source, "plain", "2")); err != nil {
+		t.Fatal(err)
+	}
+	h.push().ok(t)
+	for name, want := range map[string]string{"plain/1": "file 1\n", "plain/2": "file 2\n", "plain/new": "new"} {
+		if b, err := os.ReadFile(filepath.Join(there, name)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	h.clean()
+}
+
+// An rsync of 2020 pushes the same, from sources with odd names.
+func TestPushOldRsync(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	h := newPushHost(t, r, "a", "")
+	odd := filepath.Join(h.home, "it's [odd] *", "über")
+	if err := os.MkdirAll(filepath.Dir(odd), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(h.source, odd); err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(moduleRoot(t), ".e2e", "rsync-old", "bin")
+	push := func() said {
+		c := h.command("--json")
+		c.Env = append(c.Env, "PATH="+old+":"+os.Getenv("PATH"))
+		out, _ := c.CombinedOutput()
+		return said{c.Args, string(out), c.ProcessState.ExitCode()}.ok(t)
+	}
+	h.config(fmt.Sprintf("sources: [{path: %q, exclude: [/deep, nothing]}]", odd))
+	push()
+	if _, err := os.Lstat(filepath.Join(h.dir, odd, "deep")); err == nil {
+		t.Error("what was excluded came")
+	}
+	h.config(fmt.Sprintf("sources: [%q]", odd))
+	push()
+	same(t, odd, filepath.Join(h.dir, odd))
+	if again := push(); !strings.Contains(again.out, `"files":0`) {
+		t.Errorf("files were sent again: %s", again)
+	}
+	h.clean()
 }
 
 // script runs what --print prints.
@@ -195,6 +286,11 @@ func TestPushEncrypted(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, nil)
 	h := newPushHost(t, r, "a", "")
+	odd := filepath.Join(h.home, `back\nslash [x]`)
+	if err := os.Rename(filepath.Dir(h.source), odd); err != nil {
+		t.Fatal(err)
+	}
+	h.source = filepath.Join(odd, "tree")
 	key := gocryptfs.Key{Config: filepath.Join(h.source, "etc-mayfly", "gocryptfs.conf"), PasswordFile: filepath.Join(h.source, "etc-mayfly", "password")}
 	if err := os.Mkdir(filepath.Dir(key.Config), 0o700); err != nil {
 		t.Fatal(err)
@@ -208,7 +304,7 @@ func TestPushEncrypted(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(h.source, "a.iso"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h.config(fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\nsources: [{path: %s, exclude: [/junk, '*.iso']}]", key.Config, key.PasswordFile, h.source))
+	h.config(fmt.Sprintf("encrypt: {gocryptfs: {config: '%s', password_file: '%s'}}\nsources: [{path: '%s', exclude: [/junk, '*.iso']}]", key.Config, key.PasswordFile, h.source))
 	if first := h.push().ok(t); !strings.Contains(first.out, "kept elsewhere") {
 		t.Errorf("it does not warn: %s", first)
 	}
@@ -302,7 +398,7 @@ func TestPushRefused(t *testing.T) {
 	}{
 		{"wrong host key", "host_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPrb4qPCmkuMsTSnKHfurwgxiq0MwUFk9Kgb8fio+IoN", "which is not that of hosts, and nothing was sent to it", 1},
 		{"a key of nobody", "key: " + newKey(t), "does not know the key in ", 1},
-		{"no key", "key: /nowhere/key", "the private key: stat /nowhere/key", 2},
+		{"no key", "key: /nowhere/key", "the private key: open /nowhere/key", 2},
 		{"closed window", "port: 1\nwait: 3s", "the window is not open, or this machine's address is not in listen.from: connect to host 127.0.0.1 port 1: Connection refused", 1},
 		{"no such name", "address: nowhere.invalid\nwait: 2s", "Could not resolve hostname nowhere.invalid", 1},
 		{"empty source", "sources: [" + h.source + ", " + empty + "]", empty + " is empty", 2},

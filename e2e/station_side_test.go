@@ -29,15 +29,15 @@ func (f *far) mayflyPush(port int, source, more string) said {
 	return f.run("env", "MAYFLY_PUSH_DIR="+filepath.Join(f.dir, "work"), mayflyBinary(f.s.t), "push", "-c", file)
 }
 
-// TestHostsSide is three servers as they see it: one pushes, one encrypts and
-// has its link cut in the middle, one comes only the second time; with changes
-// between.
+// TestHostsSide is servers as they see it: one pushes, one encrypts and has its
+// link cut in the middle, one comes only the second time, and one's push ends
+// before it is done; with changes between.
 func TestHostsSide(t *testing.T) {
 	t.Parallel()
 	if !inside(t) {
 		return
 	}
-	s := newStation(t, 96, "a", "b", "c")
+	s := newStation(t, 96, "a", "b", "c", "d")
 	s.window = "1m"
 	key := newCryptKey(t)
 	crypt := fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\n", key.Config, key.PasswordFile)
@@ -60,7 +60,7 @@ func TestHostsSide(t *testing.T) {
 		if got := s.hosts["a"].mayflyPush(stationPort, sources["a"], "").ok(t); !strings.Contains(got.out, "Pushed a to hosts") {
 			t.Errorf("%s", got)
 		}
-		cuts := []int64{400_000, 900_000}
+		cuts := []int64{-1, 400_000, 900_000} // it says begin first
 		port := cutterAt(t, s.hosts["b"].server+":0", fmt.Sprint(stationPort), func() int64 {
 			if len(cuts) == 0 {
 				return -1
@@ -76,14 +76,19 @@ func TestHostsSide(t *testing.T) {
 		if round == 0 && (len(cuts) > 0 || !strings.Contains(got.out, "in 3 tries")) {
 			t.Errorf("it was not cut: %s", got)
 		}
+		d := s.hosts["d"]
 		if round > 0 {
 			s.hosts["c"].mayflyPush(stationPort, s.hosts["a"].dir, "").ok(t)
+			d.mayflyPush(stationPort, filepath.Join(sources["a"], "plain"), "").ok(t)
+		} else { // as if it were killed after the first of two sources
+			d.run(append(d.ssh(), "root@"+d.server, "begin")...).ok(t)
+			d.push("rsync", filepath.Join(sources["a"], "plain"), ".").ok(t)
 		}
 		if code := r.ends(); code != []int{3, 0}[round] {
 			t.Fatalf("exit code %d", code)
 		}
 		if round == 0 {
-			has(t, "the report", r.out.String(), "receive c: it did not come while the window was open", "never backed up: c", "b: 8.3 MB in 3 transfers")
+			has(t, "the report", r.out.String(), "receive c: it did not come while the window was open", "never backed up: c", " MB in 3 transfers from ", "receive d: it did not say that it has sent all", "partial snapshot snap-")
 		}
 		s.free()
 	}
@@ -91,6 +96,11 @@ func TestHostsSide(t *testing.T) {
 	list := s.ebs.snapshots(s.hosts["a"].volume)
 	if len(list) != 2 {
 		t.Fatalf("a has %d snapshots", len(list))
+	}
+	for i, x := range s.ebs.snapshots(s.hosts["d"].volume) {
+		if want := []string{"partial", "complete"}[i]; x.tags["mayfly:data"] != want {
+			t.Errorf("snapshot %d of d is %s", i, x.tags["mayfly:data"])
+		}
 	}
 	s.ebs.mounted(s.ebs.copyOf(list[1].id), func(dir string) { same(t, sources["a"], filepath.Join(dir, sources["a"])) })
 }

@@ -29,6 +29,18 @@ const (
 )
 
 func (p *Pusher) attempt(ctx context.Context, t transfer, place Place) attempt {
+	if t.view != nil { // rsync would send zeros for what it cannot read any more
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			select {
+			case <-t.view.Ended():
+				stop()
+			case <-ctx.Done():
+			}
+		}()
+	}
 	args := p.Config.rsyncArgs(p.rsync, t, place, p.known, p.DryRun)
 	out := &progressWriter{source: string(t.source.Path), tell: p.Progress}
 	if p.DryRun {
@@ -75,35 +87,6 @@ func environment(list []string) []string {
 		}
 	}
 	return append(kept, "LC_ALL=C")
-}
-
-// done tells the receiver that this host has sent what it could, and whether
-// that is a part only.
-func (p *Pusher) done(ctx context.Context, partial bool) bool {
-	what := "done"
-	if partial {
-		what = "done partial"
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*cleanTime)
-	defer cancel()
-	for {
-		place, why := p.find(ctx)
-		if why == "" {
-			a := p.run(ctx, p.Config.sayArgs(place, p.known, what), "", io.Discard, io.Discard)
-			if a.code == 0 {
-				return true
-			}
-			if why = lastLine(a.stderr); partial { // it is only to close the window early
-				return false
-			}
-		}
-		select {
-		case <-ctx.Done():
-			p.Say("Could not tell the receiver that this is all: %s. Its report will call this push partial.", why)
-			return false
-		case <-time.After(firstGap):
-		}
-	}
 }
 
 // A progressWriter reads what rsync prints: progress, and at the end the stats.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -37,9 +36,10 @@ func (c *Config) known() string { return remote.KnownHosts(string(c.Deployment),
 // target is the receiver as ssh takes it.
 func (c *Config) target(p Place) string { return string(c.Host) + "@" + p.Host }
 
-// sayArgs is the command that tells the receiver something.
-func (c *Config) sayArgs(p Place, known, what string) []string {
-	return append(c.ssh(p.Port, known).Args(), c.target(p), what)
+// sayArgs is the command that tells the receiver a word: begin before the
+// first source, done after the last, or done partial.
+func (c *Config) sayArgs(p Place, known, word string) []string {
+	return append(c.ssh(p.Port, known).Args(), c.target(p), word)
 }
 
 // A transfer is one source on its way: rsync is run in dir, with names.
@@ -49,60 +49,13 @@ type transfer struct {
 	names   []string // what is sent
 	to      string   // below the host's directory
 	exclude []string
-	hidden  bool // encrypted: attributes are not seen
-}
-
-// plain is the transfer of a source as it is. Its path is kept whole, with the
-// directories above it (-R), unless to says otherwise.
-func plain(s Source) transfer {
-	t := transfer{source: s}
-	if s.To != "" {
-		t.names, t.to, t.exclude = []string{strings.TrimSuffix(string(s.Path), "/") + "/"}, s.To+"/", s.Exclude
-		return t
-	}
-	t.names = []string{string(s.Path)}
-	for _, e := range s.Exclude {
-		t.exclude = append(t.exclude, below(string(s.Path), e)...)
-	}
-	return t
-}
-
-// plains are the transfers of all sources as they are, without this host's own
-// key and what else is its own.
-func (c *Config) plains(own ...string) []transfer {
-	var list []transfer
-	for _, s := range c.Sources {
-		t := plain(s)
-		for _, name := range real(append(own, string(c.Key))...) {
-			inside, ok := strings.CutPrefix(name, strings.TrimSuffix(string(s.Path), "/")+"/")
-			switch {
-			case !ok:
-			case t.to == "":
-				t.exclude = append(t.exclude, special.ReplaceAllString(name, "[$0]"))
-			default:
-				t.exclude = append(t.exclude, "/"+special.ReplaceAllString(inside, "[$0]"))
-			}
-		}
-		list = append(list, t)
-	}
-	return list
-}
-
-// real are names, and what they are behind links.
-func real(names ...string) []string {
-	list := slices.Clone(names)
-	for _, n := range names {
-		if r, err := filepath.EvalSymlinks(n); err == nil && r != n {
-			list = append(list, r)
-		}
-	}
-	return list
+	view    *gocryptfs.View // it is encrypted, and attributes are not seen
 }
 
 // check looks whether a transfer may begin, or was right to: the source is as it
 // should be, and a view of it has something to show.
 func (t transfer) check() error {
-	if err := t.source.check(); err != nil || !t.hidden {
+	if err := t.source.check(); err != nil || t.view == nil {
 		return err
 	}
 	return shows(filepath.Join(t.dir, t.names[len(t.names)-1]), string(t.source.Path))
@@ -125,10 +78,67 @@ func shows(dir, source string) error {
 	return nil
 }
 
+// ended says that what encrypts has ended.
+func (t transfer) ended() error {
+	if t.view == nil {
+		return nil
+	}
+	return t.view.Err()
+}
+
+// plain is the transfer of a source as it is. Its path is kept whole, with the
+// directories above it (-R), unless to says otherwise.
+func plain(s Source) transfer {
+	t := transfer{source: s}
+	if s.To != "" {
+		t.names, t.to, t.exclude = []string{strings.TrimSuffix(string(s.Path), "/") + "/"}, s.To+"/", s.Exclude
+		return t
+	}
+	t.names = []string{string(s.Path)}
+	for _, e := range s.Exclude {
+		t.exclude = append(t.exclude, below(string(s.Path), e)...)
+	}
+	return t
+}
+
+// plains are the transfers of the sources as they are, without the private key
+// and what else has to stay here.
+func (c *Config) plains(stays ...string) []transfer {
+	list := make([]transfer, 0, len(c.Sources))
+	for _, s := range c.Sources {
+		t := plain(s)
+		for _, name := range real(append(stays, string(c.Key))...) {
+			rest, below := strings.CutPrefix(name, strings.TrimSuffix(string(s.Path), "/")+"/")
+			switch {
+			case !below && name != string(s.Path): // it is not in this source
+			case t.to == "":
+				t.exclude = append(t.exclude, special.ReplaceAllString(name, "[$0]"))
+			default:
+				t.exclude = append(t.exclude, "/"+special.ReplaceAllString(rest, "[$0]"))
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// real are files as they are named and, where that leads through links, as
+// they lie.
+func real(names ...string) []string {
+	var list []string
+	for _, name := range names {
+		list = append(list, name)
+		if r, err := filepath.EvalSymlinks(name); err == nil && r != name {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // encrypted is the transfer of a source through a view of the whole machine;
 // name is the source's in it. What was excluded the view does not have.
-func encrypted(s Source, view, name string) transfer {
-	return transfer{source: s, dir: view, names: append(gocryptfs.Companions(name), name), hidden: true}
+func encrypted(s Source, v *gocryptfs.View, name string) transfer {
+	return transfer{source: s, dir: v.Dir, names: append(gocryptfs.Companions(name), name), view: v}
 }
 
 // below makes of a pattern in a source ones from the root of the transfer,
@@ -164,7 +174,7 @@ var gitSpecial = regexp.MustCompile(`[*?\[\\]`)
 // rsyncArgs is the rsync that sends a transfer.
 func (c *Config) rsyncArgs(r *remote.Rsync, t transfer, p Place, known string, dryRun bool) []string {
 	args := []string{"rsync", "-a"}
-	if !t.hidden {
+	if t.dir == "" {
 		args = append(args, "-H")
 		if r.ACLs {
 			args = append(args, "-A")
@@ -185,7 +195,12 @@ func (c *Config) rsyncArgs(r *remote.Rsync, t transfer, p Place, known string, d
 	if c.Compress {
 		args = append(args, "-z")
 	}
-	args = append(args, "--numeric-ids", "--no-devices", "--stats", "--info=progress2")
+	args = append(args, "--numeric-ids", "--no-devices", "--stats")
+	if r.Early {
+		args = append(args, "--progress")
+	} else {
+		args = append(args, "--info=progress2")
+	}
 	switch {
 	case c.AppendOnly:
 		args = append(args, "--ignore-existing")
@@ -196,7 +211,11 @@ func (c *Config) rsyncArgs(r *remote.Rsync, t transfer, p Place, known string, d
 		args = append(args, "--delete", "--force", "--max-delete="+strconv.Itoa(c.maxDelete()))
 	}
 	if c.BWLimit != "" {
-		args = append(args, "--bwlimit="+string(c.BWLimit))
+		limit := string(c.BWLimit)
+		if r.Early {
+			limit = strconv.FormatInt(c.BWLimit.kib(), 10)
+		}
+		args = append(args, "--bwlimit="+limit)
 	}
 	if dryRun {
 		args = append(args, "--dry-run", "--itemize-changes")

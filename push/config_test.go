@@ -60,6 +60,7 @@ func TestConfigRefused(t *testing.T) {
 		{"sources: []", "sources: "},
 		{"sources: [etc]", "sources[0]: is no whole path"},
 		{"sources: [/etc, /etc]", "sources[1]: it is there twice"},
+		{"sources: [/etc/mayfly/push_ed25519]", "sources[0]: is a key, which never leaves"},
 		{"sources: [/]", "/ has /proc and /sys below it"},
 		{"sources: [/etc, {path: /srv, to: etc}]", "go to the same directory, etc"},
 		{"sources: [{path: /, one_file_system: true}, {path: /srv, to: srv2}]", "sources[1]: it and sources[0]: / takes the whole directory"},

@@ -46,12 +46,15 @@ func newGuard(c *Config, getenv func(string) string) (*guard, error) {
 // is one.
 func workDir(getenv func(string) string) (string, error) {
 	dir := getenv("MAYFLY_PUSH_DIR")
-	switch st, err := os.Stat("/run"); {
+	// Not by XDG_RUNTIME_DIR, which cron does not set: the lock would be another.
+	runtime := fmt.Sprintf("/run/user/%d", os.Geteuid())
+	if os.Geteuid() == 0 {
+		runtime = "/run"
+	}
+	switch st, err := os.Stat(runtime); {
 	case dir != "":
-	case os.Geteuid() == 0 && err == nil && st.IsDir():
-		dir = "/run/mayfly-push"
-	case getenv("XDG_RUNTIME_DIR") != "":
-		dir = filepath.Join(getenv("XDG_RUNTIME_DIR"), "mayfly-push")
+	case err == nil && st.IsDir():
+		dir = filepath.Join(runtime, "mayfly-push")
 	default:
 		dir = filepath.Join(os.TempDir(), fmt.Sprintf("mayfly-push-%d", os.Geteuid()))
 	}

@@ -38,11 +38,11 @@ func (c *Config) judge(code int, stderr string) (o outcome, why string) {
 	case code == rsyncOK || code == rsyncVanished:
 		return whole, ""
 	case strings.Contains(stderr, "Host key verification failed") || strings.Contains(stderr, "REMOTE HOST IDENTIFICATION HAS CHANGED"):
-		return failed, fmt.Sprintf("the machine at this address has the key %s, which is not that of %s, and nothing was sent to it: if the address is right and somebody has made a new key, put what aws ssm get-parameter --name /%[2]s/host-key.pub says into host_key", fingerprint.FindString(stderr), c.Deployment)
+		return failed, fmt.Sprintf("the machine at this address has %s, which is not that of %s, and nothing was sent to it: if the address is right and somebody has made a new key, put what aws ssm get-parameter --name /%[2]s/host-key.pub says into host_key", strings.TrimSpace("the key "+fingerprint.FindString(stderr)), c.Deployment)
+	case badKey.MatchString(stderr):
+		return failed, fmt.Sprintf("ssh cannot use the key in %s: %s", c.Key, strings.TrimSpace(badKey.FindString(stderr)))
 	case strings.Contains(stderr, "Permission denied (publickey") || strings.Contains(stderr, "Too many authentication failures"):
 		return failed, fmt.Sprintf("the receiver does not know the key in %s as one of the host %s: put its public half into the receiver's config, and mayfly deploy", c.Key, c.Host)
-	case badKey.MatchString(stderr):
-		return failed, fmt.Sprintf("ssh cannot use the key in %s: %s", c.Key, lastLine(stderr))
 	case said != nil && busy.MatchString(said[1]):
 		return later, said[1]
 	case code == rsyncFileIO || strings.Contains(stderr, "No space left on device"):
@@ -73,7 +73,11 @@ var (
 	fingerprint = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`)
 	// login is ssh's failure to log in, after which rsync ends with 255 or 12.
 	login  = regexp.MustCompile(`Host key verification failed|Permission denied \(publickey|Too many authentication failures|ssh: (connect to host|Could not resolve hostname) `)
-	badKey = regexp.MustCompile(`UNPROTECTED PRIVATE KEY FILE|Load key .*:|Identity file .* not accessible|incorrect passphrase`)
+	badKey = regexp.MustCompile(`UNPROTECTED PRIVATE KEY FILE|Load key .*|Identity file .* not accessible.*`)
+	// closes is a receiver that takes nothing more this time.
+	closes = regexp.MustCompile(`(?m)^mayfly: (every host has finished|the window is over|the server ended|stopped)`)
+	// unknownWord is what a receiver says that knows done alone.
+	unknownWord = regexp.MustCompile(`: (begin|done) is not run here`)
 )
 
 // lastLine is the last thing that was said, without rsync's own summary.

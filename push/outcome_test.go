@@ -1,10 +1,11 @@
 package push
 
 import (
-	"mayfly/internal/remote"
 	"slices"
 	"strings"
 	"testing"
+
+	"mayfly/internal/remote"
 )
 
 // What rsync 3.5, OpenSSH 9.2 and the receiver say, and what follows from it.
@@ -27,9 +28,12 @@ func TestJudge(t *testing.T) {
 		{25, "", partial, "more than 1000 files"},
 		{11, "rsync: [receiver] write failed on \"x\": No space left on device (28)\n", failed, "volume is full"},
 		{12, "rsync: [receiver] write failed on \"x\": No space left on device (28)\n" + closed, failed, "volume is full"},
-		{255, "No ED25519 host key is known for hosts and you have requested strict checking.\nHost key verification failed.\n", failed, "not that of hosts"},
+		{255, "No ED25519 host key is known for hosts and you have requested strict checking.\nHost key verification failed.\n", failed, "the machine at this address has the key, which is not that of hosts"},
+		{255, "@@@@\nThe fingerprint for the ED25519 key sent by the remote host is\nSHA256:abc+/.\nHost key verification failed.\n", failed, "has the key SHA256:abc+/, which is not"},
 		{255, "web@127.0.0.1: Permission denied (publickey).\n", failed, "does not know the key"},
-		{255, "Load key \"/k\": error in libcrypto\r\nweb@127.0.0.1: Permission denied (publickey).\n", failed, "key"},
+		{255, "Load key \"/k\": error in libcrypto\r\nweb@127.0.0.1: Permission denied (publickey).\n", failed, "ssh cannot use the key in /etc/mayfly/push_ed25519: Load key \"/k\": error in libcrypto"},
+		{1, "mayfly: begin is not run here, only rsync, SFTP and the command 'done'\n", failed, "begin is not run here"},
+		{1, "mayfly: rsync of web is still running: say done when it has ended\n", later, "still running"},
 		{255, "ssh: connect to host 127.0.0.1 port 1: Connection refused\r\n" + closed, later, "Connection refused"},
 		{255, "ssh: Could not resolve hostname nowhere.invalid: Name or service not known\r\n" + closed, later, "Could not resolve"},
 		{12, "mayfly: the window is over\n" + closed, later, "connection unexpectedly closed"},
@@ -45,6 +49,28 @@ func TestJudge(t *testing.T) {
 		got, why := c.judge(x.code, x.stderr)
 		if got != x.want || !strings.Contains(why, x.says) || (got != whole) != (why != "") {
 			t.Errorf("%d %q: %d %q", x.code, x.stderr, got, why)
+		}
+	}
+}
+
+// One as macOS had it for long: what it does not know is left out.
+func TestEarlyRsync(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("push.yaml", []byte(good+"sources: [/etc]\nbwlimit: 10M\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r, want := range map[*remote.Rsync]string{
+		{Early: true}:              "rsync -a -H -R --numeric-ids --no-devices --stats --progress --partial-dir=.rsync-partial --delete --force --max-delete=1000 --bwlimit=10240",
+		{ACLs: true, Xattrs: true}: "rsync -a -H -A -X --filter=-x security.* -R --numeric-ids --no-devices --stats --info=progress2 --partial-dir=.rsync-partial --delete --force --max-delete=1000 --bwlimit=10M",
+	} {
+		if got := strings.Join(c.rsyncArgs(r, plain(c.Sources[0]), Place{Host: "x", Port: 1}, "k", false), " "); !strings.HasPrefix(got, want+" -e ") {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	for rate, want := range map[Rate]int64{"500": 500, "500K": 500, "10m": 10240, "10MiB": 10240, "10MB": 9765, "1g": 1 << 20, "1kb": 1} {
+		if got := rate.kib(); got != want {
+			t.Errorf("%s is %d KiB", rate, got)
 		}
 	}
 }

@@ -27,6 +27,7 @@ func (c *Config) Print(w io.Writer, r *remote.Rsync, host string) error {
 	line("set -eu")
 	line("known=$(mktemp)")
 	line("trap 'rm -f \"$known\"' EXIT")
+	line("trap 'exit 1' HUP INT TERM")
 	line("echo %s >\"$known\"", word(strings.TrimSpace(c.known())))
 	if place.Host == "" {
 		place.Host = hereAddress
@@ -37,6 +38,7 @@ func (c *Config) Print(w io.Writer, r *remote.Rsync, host string) error {
 	if key, ok := c.CryptKey(); ok {
 		transfers = c.printCrypt(line, key)
 	}
+	line("%s", words(c.sayArgs(place, hereKnown, "begin")))
 	for _, t := range transfers {
 		text := words(c.rsyncArgs(r, t, place, hereKnown, false))
 		if t.dir != "" {
@@ -79,7 +81,7 @@ func (c *Config) printCrypt(line func(string, ...any), key gocryptfs.Key) []tran
 	line("# A source has another name in the view, and is decrypted with files that")
 	line("# stand beside it and in the directories above it.")
 	line("sent() {")
-	line(`	encrypted=$(echo "$1" | gocryptfs-xray -encrypt-paths "$control")`)
+	line(`	encrypted=$(printf '%%s\n' "$1" | gocryptfs-xray -encrypt-paths "$control")`)
 	line("	p=.")
 	line("	echo ./gocryptfs.diriv")
 	line(`	echo "$encrypted" | tr / '\n' | while read -r part; do`)
@@ -92,7 +94,7 @@ func (c *Config) printCrypt(line func(string, ...any), key gocryptfs.Key) []tran
 	var list []transfer
 	for _, s := range c.Sources {
 		mark := strings.ReplaceAll(word(strings.TrimPrefix(string(s.Path), "/")), "'", "\x03")
-		list = append(list, transfer{source: s, dir: "view", hidden: true, names: []string{"\x02" + mark + "\x02"}})
+		list = append(list, transfer{source: s, dir: "view", names: []string{"\x02" + mark + "\x02"}})
 	}
 	return list
 }

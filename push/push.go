@@ -12,6 +12,7 @@ import (
 
 	"mayfly/internal/gocryptfs"
 	"mayfly/internal/remote"
+	"mayfly/runner"
 )
 
 // A Pusher pushes what one config says, once.
@@ -40,6 +41,8 @@ type Pusher struct {
 	guard *guard
 	known string
 	until time.Time // give up then
+	// reached is that the receiver has taken something.
+	reached bool
 }
 
 // A Verdict is how a push ended.
@@ -86,8 +89,8 @@ const (
 	cutWait  = 10 * time.Minute
 	firstGap = 2 * time.Second
 	lastGap  = 30 * time.Second
-	// cleanTime is for what follows an interruption.
-	cleanTime = 30 * time.Second
+	// tellTime is for how long a receiver is told that not all is there.
+	tellTime = 10 * time.Second
 )
 
 // Run pushes. A source that is missing, empty or not mounted keeps all of them
@@ -98,14 +101,15 @@ func (p *Pusher) Run(ctx context.Context) (r Result, err error) {
 	r = Result{Deployment: string(p.Config.Deployment), Host: string(p.Config.Host), Verdict: Failed, Sources: []SourceResult{}}
 	defer func() { r.Seconds = time.Since(began).Round(time.Millisecond).Seconds() }()
 	if err := p.prepare(ctx); err != nil {
-		r.Problem = err.Error()
-		return r, refused(err)
+		return p.refuse(ctx, r, err)
 	}
 	defer func() { err = errors.Join(err, p.guard.close()) }()
+	if lacks := p.rsync.Lacks(); lacks != "" && p.Config.Encrypt == nil {
+		p.Say("%s", lacks)
+	}
 	transfers, unmount, err := p.transfers(ctx)
 	if err != nil {
-		r.Problem = err.Error()
-		return r, refused(err)
+		return p.refuse(ctx, r, err)
 	}
 	defer func() { err = errors.Join(err, unmount()) }()
 	if p.Start != nil {
@@ -114,41 +118,56 @@ func (p *Pusher) Run(ctx context.Context) (r Result, err error) {
 		}
 	}
 	p.until = time.Now().Add(p.wait())
-	if !p.DryRun {
-		switch o, why := p.begin(ctx); o {
-		case whole:
-		case later:
-			r.Verdict, r.Problem = Interrupted, why
-			return r, nil
-		default:
-			r.Problem = why
-			return r, nil
-		}
+	if r.Verdict, r.Problem = p.tell(ctx, "begin"); r.Verdict != Complete {
+		return r, nil
 	}
-	r.Verdict = Complete
 	for _, t := range transfers {
 		s := p.send(ctx, t)
 		r.Sources = append(r.Sources, s)
-		if s.Verdict == Complete {
-			continue
+		if s.Verdict != Complete {
+			r.Verdict, r.Problem = s.Verdict, string(t.source.Path)+": "+s.Problem
 		}
-		r.Verdict, r.Problem = s.Verdict, string(t.source.Path)+": "+s.Problem
-		if s.Verdict != Partial { // the others would fare the same
+		if s.Verdict != Complete && s.Verdict != Partial { // the others would fare the same
 			break
 		}
 	}
-	if !p.DryRun && r.Verdict != Interrupted {
-		r.Done = p.done(ctx, r.Verdict != Complete)
-	}
+	p.finish(ctx, &r)
 	return r, nil
 }
 
-// refused is ErrRefused with the reasons, a line each where there are several.
-func refused(err error) error {
-	if text := err.Error(); strings.Contains(text, "\n") {
-		return fmt.Errorf("%w:\n  %s", ErrRefused, strings.ReplaceAll(text, "\n", "\n  "))
+// finish tells the receiver how it ended. One that is interrupted says nothing:
+// it has begun and not come to its end.
+func (p *Pusher) finish(ctx context.Context, r *Result) {
+	switch r.Verdict {
+	case Complete:
+		v, why := p.tell(ctx, "done")
+		if r.Done = v == Complete && !p.DryRun; v != Complete {
+			r.Verdict, r.Problem = v, "all is there, and the receiver could not be told, which its report will call partial: "+why
+			if v == Failed {
+				r.Verdict = Partial
+			}
+		}
+	case Partial, Failed:
+		p.until = time.Now().Add(tellTime) // it was there a moment ago, or is gone
+		if v, why := p.tell(ctx, "done partial"); v != Complete {
+			p.Say("Could not tell the receiver so: %s", why)
+		}
 	}
-	return fmt.Errorf("%w: %w", ErrRefused, err)
+}
+
+// refuse ends a push before anything was sent, with ErrRefused and the reasons,
+// a line each where there are several; one that is interrupted then is no more
+// than that.
+func (p *Pusher) refuse(ctx context.Context, r Result, err error) (Result, error) {
+	r.Problem = err.Error()
+	if ctx.Err() != nil {
+		r.Verdict, r.Problem = Interrupted, context.Cause(ctx).Error()+"; nothing was sent"
+		return r, nil
+	}
+	if strings.Contains(r.Problem, "\n") {
+		return r, fmt.Errorf("%w:\n  %s", ErrRefused, strings.ReplaceAll(r.Problem, "\n", "\n  "))
+	}
+	return r, fmt.Errorf("%w: %w", ErrRefused, err)
 }
 
 // prepare looks at everything that can be known before anything is sent.
@@ -157,11 +176,7 @@ func (p *Pusher) prepare(ctx context.Context) error {
 	for _, s := range p.Config.Sources {
 		errs = append(errs, s.check())
 	}
-	if st, err := os.Stat(string(p.Config.Key)); err != nil {
-		errs = append(errs, fmt.Errorf("the private key: %w: mayfly init push makes one", err))
-	} else if st.IsDir() {
-		errs = append(errs, fmt.Errorf("the private key: %s is a directory", p.Config.Key))
-	}
+	errs = append(errs, p.Config.Key.checkPrivate())
 	if k, ok := p.Config.CryptKey(); ok {
 		errs = append(errs, k.Check())
 	}
@@ -206,7 +221,7 @@ func (p *Pusher) transfers(ctx context.Context) (list []transfer, unmount func()
 		if err != nil {
 			return nil, nil, errors.Join(err, v.Close())
 		}
-		list = append(list, encrypted(s, v.Dir, name))
+		list = append(list, encrypted(s, v, name))
 	}
 	return list, v.Close, nil
 }
@@ -220,32 +235,122 @@ func (p *Pusher) wait() time.Duration {
 
 // send sends one source, as often as it is cut off.
 func (p *Pusher) send(ctx context.Context, t transfer) SourceResult {
-	r := SourceResult{Source: string(t.source.Path), Verdict: Failed}
-	o, why := p.persist(ctx, func(place Place) (outcome, string, bool) {
-		if err := t.check(); err != nil { // its disk may have gone since the first look
-			return failed, err.Error(), false
+	r := SourceResult{Source: string(t.source.Path)}
+	r.Verdict, r.Problem = p.try(ctx, func(place Place) (attempt, outcome, string) {
+		if err := t.check(); err != nil { // the disk may have gone meanwhile
+			return attempt{}, failed, err.Error()
 		}
 		r.Tries++
 		a := p.attempt(ctx, t, place)
-		o, reason := p.Config.judge(a.code, a.stderr)
-		if p.Verbose || !login.MatchString(a.stderr) { // what ssh says, the reason says better
-			a.errors.release()
+		r.Files, r.Deleted, r.Bytes = r.Files+a.sent.Files, r.Deleted+a.sent.Deleted, r.Bytes+a.sent.Bytes
+		r.Wire, r.Total = a.sent.Wire, a.sent.Total
+		o, why := p.Config.judge(a.code, a.stderr)
+		if err := t.ended(); err != nil && o != whole {
+			return a, failed, err.Error()
 		}
-		r.Files, r.Deleted, r.Wire, r.Total = r.Files+a.sent.Files, r.Deleted+a.sent.Deleted, a.sent.Wire, a.sent.Total
-		r.Bytes += a.sent.Bytes
-		if err := t.check(); o == whole && err != nil {
-			return failed, "while it was sent: " + err.Error() + "; what has gone with it may have been deleted at the receiver, whose snapshots have it", false
+		if err := t.check(); err != nil && o == whole {
+			return a, failed, "while it was sent: " + err.Error() + "; what has gone with it may have been deleted at the receiver, whose snapshots have it"
 		}
-		return o, reason, a.moved
+		return a, o, why
 	})
-	r.Problem = why
-	switch o {
-	case whole:
-		r.Verdict = Complete
-	case partial:
-		r.Verdict = Partial
-	case later: // interrupted
-		r.Verdict = Interrupted
-	}
 	return r
+}
+
+// tell says a word to the receiver.
+func (p *Pusher) tell(ctx context.Context, word string) (Verdict, string) {
+	if p.DryRun {
+		return Complete, ""
+	}
+	return p.try(ctx, func(place Place) (attempt, outcome, string) {
+		errors := &heldBack{w: p.Errors}
+		a := p.run(ctx, p.Config.sayArgs(place, p.known, word), "", io.Discard, errors)
+		a.errors = errors
+		o, why := p.Config.judge(a.code, a.stderr)
+		if unknownWord.MatchString(why) { // an older receiver
+			o, why = whole, ""
+		}
+		return a, o, why
+	})
+}
+
+// try does something at the receiver until it works or cannot, or the time is
+// up, which what gets anywhere makes longer.
+func (p *Pusher) try(ctx context.Context, do func(Place) (attempt, outcome, string)) (Verdict, string) {
+	gap, last := firstGap, ""
+	for {
+		place, why := p.find(ctx)
+		if why == "" && ctx.Err() == nil {
+			var a attempt
+			var o outcome
+			a, o, why = do(place)
+			if a.errors != nil && (p.Verbose || !login.MatchString(a.stderr)) { // what ssh says, the reason says better
+				a.errors.release()
+			}
+			switch {
+			case o == whole:
+				p.longer()
+				return Complete, ""
+			case ctx.Err() != nil:
+			case o == partial:
+				p.longer()
+				return Partial, why
+			case o == failed:
+				return Failed, why
+			case a.moved && !closes.MatchString(a.stderr):
+				gap = firstGap
+				p.longer()
+			}
+		}
+		if ctx.Err() != nil {
+			return Interrupted, context.Cause(ctx).Error() + "; the next push goes on"
+		}
+		if left := time.Until(p.until); left < gap {
+			if p.reached {
+				return Failed, why + "; the receiver could not be reached again, and the next push goes on from what is there"
+			}
+			return Failed, fmt.Sprintf("the receiver could not be reached within %s: %s", runner.FormatDuration(p.wait()), why)
+		}
+		if why != last {
+			p.Say("Waiting, until %s at most: %s", p.until.Format("15:04"), why)
+			last = why
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(gap):
+		}
+		gap = min(gap*3/2, lastGap)
+	}
+}
+
+// longer notes that something got anywhere.
+func (p *Pusher) longer() {
+	p.reached = true
+	p.until = latest(p.until, time.Now().Add(min(cutWait, p.wait())))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// find says where the receiver is, or why it is nowhere. Whether anything
+// listens there ssh finds out: a connection without a login would stand in the
+// receiver's report.
+func (p *Pusher) find(ctx context.Context) (place Place, why string) {
+	place = Place{Host: p.Config.Address.Host}
+	if place.Host == "" {
+		var err error
+		if place, err = p.Find(ctx); err != nil {
+			return place, err.Error()
+		}
+		if place.Host == "" {
+			return place, "the window is not open"
+		}
+	}
+	if place.Port == 0 {
+		place.Port = p.Config.port()
+	}
+	return place, ""
 }

@@ -71,6 +71,9 @@ func (c *Config) checkSource(i int, s Source, add func(path, what, fix string)) 
 	if s.Path == "/" && !s.OneFileSystem {
 		add(at, "/ has /proc and /sys below it", "write {path: /, one_file_system: true}, and other disks as sources of their own")
 	}
+	if c.keeps(s.Path) {
+		add(at, "is a key, which never leaves this machine", "leave it away, and keep a copy elsewhere")
+	}
 	if s.To != "" && !toForm.MatchString(s.To) {
 		add(at+".to", "is no name of a directory", "write one name of letters, digits, '.', '_' and '-', without slashes")
 	}
@@ -95,6 +98,12 @@ func (c *Config) checkSource(i int, s Source, add func(path, what, fix string)) 
 			add(at, fmt.Sprintf("it and sources[%d] go to the same directory, %s", j, top(s)), "give one another to:")
 		}
 	}
+}
+
+// keeps reports whether a path is that of a key.
+func (c *Config) keeps(p Path) bool {
+	k, crypt := c.CryptKey()
+	return p != "" && (p == c.Key || crypt && (string(p) == k.Config || string(p) == k.PasswordFile))
 }
 
 // top is the first name of where a source goes.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -100,6 +101,25 @@ func (r *Rate) UnmarshalText(b []byte) error {
 	}
 	*r = Rate(b)
 	return nil
+}
+
+// kib is the rate in KiB a second, 1 at least.
+func (r Rate) kib() int64 {
+	digits := strings.TrimRight(string(r), "kKmMgGibB")
+	n, _ := strconv.ParseInt(digits, 10, 64)
+	unit := strings.ToLower(strings.TrimPrefix(string(r), digits))
+	base := int64(1024)
+	if strings.HasSuffix(unit, "b") && !strings.HasSuffix(unit, "ib") {
+		base = 1000
+	}
+	factor := int64(1024) // without a unit it is KiB
+	if unit != "" {
+		factor = 1
+		for range strings.IndexByte("kmg", unit[0]) + 1 {
+			factor *= base
+		}
+	}
+	return max(1, n*factor/1024)
 }
 
 // UnmarshalText takes the host alone.

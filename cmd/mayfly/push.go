@@ -167,7 +167,9 @@ func pushCode(r push.Result) error {
 }
 
 func (a *app) printPushed(r push.Result, dryRun bool) {
+	told := r.Problem == ""
 	for _, s := range r.Sources {
+		told = told || s.Problem != ""
 		what := fmt.Sprintf("%s, %s of %s", runner.FormatCount(int(s.Files), "files"), runner.FormatSize(s.Bytes), runner.FormatSize(s.Total))
 		if s.Deleted > 0 {
 			what += fmt.Sprintf(", %d deleted there", s.Deleted)
@@ -182,10 +184,10 @@ func (a *app) printPushed(r push.Result, dryRun bool) {
 			fmt.Fprintf(a.stdout, "%s: %s\n", s.Source, what)
 		}
 	}
-	if len(r.Sources) == 0 && r.Problem != "" {
-		fmt.Fprintf(a.stdout, "%s\n", r.Problem)
+	if !told {
+		fmt.Fprintf(a.stdout, "%s: %s: %s\n", r.Deployment, r.Verdict, r.Problem)
 	}
-	if dryRun {
+	if dryRun && r.Verdict == push.Complete {
 		fmt.Fprintln(a.stdout, "Nothing was sent: this was a dry run.")
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
 	"sync"
 	"time"
 
@@ -24,9 +25,17 @@ type pushView struct {
 	part  []byte // of what rsync says, without its line's end
 }
 
+// lineEvery is how often it is said where a transfer stands, where there is no
+// terminal.
+const lineEvery = time.Minute
+
 func newPushView(a *app) *pushView {
 	f, ok := a.stderr.(*os.File)
-	return &pushView{app: a, live: ok && !a.quiet && a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))}
+	v := &pushView{app: a, live: ok && a.getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))}
+	if !v.live {
+		v.next = time.Now().Add(lineEvery)
+	}
+	return v
 }
 
 // say prints a line that stays.
@@ -50,12 +59,20 @@ func (v *pushView) clear() {
 func (v *pushView) progress(p push.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if now := time.Now(); v.live && !now.Before(v.next) {
-		v.next = now.Add(100 * time.Millisecond)
-		v.clear()
-		fmt.Fprintf(v.app.stderr, "%s  %s  %d %%  %s", runner.CutText(p.Source, 40), runner.FormatSize(p.Bytes), p.Share, p.Rate)
-		v.shown = true
+	now := time.Now()
+	if v.app.quiet || now.Before(v.next) {
+		return
 	}
+	line := fmt.Sprintf("%s  %s  %d %%  %s", runner.CutText(p.Source, 40), runner.FormatSize(p.Bytes), p.Share, p.Rate)
+	if !v.live {
+		v.next = now.Add(lineEvery)
+		fmt.Fprintln(v.app.stderr, line)
+		return
+	}
+	v.next = now.Add(100 * time.Millisecond)
+	v.clear()
+	fmt.Fprint(v.app.stderr, line)
+	v.shown = true
 }
 
 // Write takes what rsync and ssh say, and prints whole lines of it.
@@ -63,13 +80,22 @@ func (v *pushView) Write(b []byte) (int, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.part = append(v.part, b...)
-	if i := bytes.LastIndexByte(v.part, '\n'); i >= 0 {
-		v.clear()
-		_, _ = v.app.stderr.Write(v.part[:i+1])
-		v.part = append(v.part[:0], v.part[i+1:]...)
+	for {
+		line, rest, whole := bytes.Cut(v.part, []byte("\n"))
+		if !whole {
+			return len(b), nil
+		}
+		if !v.app.quiet || !vanished.Match(line) {
+			v.clear()
+			_, _ = v.app.stderr.Write(v.part[:len(line)+1])
+		}
+		v.part = append(v.part[:0], rest...)
 	}
-	return len(b), nil
 }
+
+// vanished is what rsync says of files that went while it was looking, which is
+// nothing wrong: no mail of cron's.
+var vanished = regexp.MustCompile(`^file has vanished: |^rsync warning: some files vanished .*\(code 24\)`)
 
 func (v *pushView) end() {
 	v.mu.Lock()

@@ -43,7 +43,7 @@ type transferred struct {
 
 // findTools finds the programs, and makes the key.
 func findTools(ctx context.Context) (*tools, error) {
-	r, err := remote.FindRsync(ctx)
+	r, err := remote.FindModern(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("files of hosts are fetched with ssh and rsync: %w", err)
 	}

@@ -38,7 +38,8 @@ var ErrMissing = errors.New("there is no gocryptfs here: install it (Debian and 
 
 // Check says what is wrong with the key's files, and whether gocryptfs is here.
 func (k Key) Check() error {
-	for what, name := range map[string]string{"gocryptfs's config": k.Config, "its password": k.PasswordFile} {
+	for _, f := range [][2]string{{"gocryptfs's config", k.Config}, {"its password", k.PasswordFile}} {
+		what, name := f[0], f[1]
 		st, err := os.Stat(name)
 		switch {
 		case errors.Is(err, os.ErrNotExist):

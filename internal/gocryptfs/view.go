@@ -1,6 +1,7 @@
 package gocryptfs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,6 +137,20 @@ func (v *View) wait(ctx context.Context) error {
 			return fmt.Errorf("mount with gocryptfs: it is not there after %s: %w", mountTime, context.Cause(ctx))
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// Ended is closed when gocryptfs has ended.
+func (v *View) Ended() <-chan struct{} { return v.over }
+
+// Err says that gocryptfs has ended, with what it has said, though the view was
+// not closed; nil: it is there.
+func (v *View) Err() error {
+	select {
+	case <-v.over:
+		return fmt.Errorf("gocryptfs has ended: %s", cmp.Or(v.said(), "somebody has killed it, or unmounted its view"))
+	default:
+		return nil
 	}
 }
 

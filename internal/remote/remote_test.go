@@ -13,8 +13,7 @@ func TestVersion(t *testing.T) {
 	}{
 		{"rsync  version 3.2.7  protocol version 31\n    socketpairs, symlinks, no xattrs, ACLs, iconv\n", "", true},
 		{"rsync  version v3.1.3  protocol version 31\n    64-bit files, no ACLs, xattrs\n", "", false},
-		{"rsync  version 2.6.9  protocol version 29\n", "is too old: install rsync 3.1", false},
-		{"rsync  version 3.0.9  protocol version 30\n", "is too old", false},
+		{"rsync  version 2.6.8  protocol version 29\n", "is too old: install rsync 3.1", false},
 		{"openrsync: protocol version 29\nrsync version 2.6.9 compatible\n", `says that it is "openrsync: protocol version 29": install`, false},
 		{"", "install", false},
 	} {
@@ -27,6 +26,21 @@ func TestVersion(t *testing.T) {
 		}
 		if err != nil || r.ACLs != c.acls || r.Xattrs == c.acls {
 			t.Errorf("%q: %+v, %v", c.text, r, err)
+		}
+	}
+}
+
+// What an rsync does not keep is said.
+func TestLacks(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"rsync  version 2.6.9  protocol version 29\nCapabilities: 64-bit files, socketpairs, hard links, symlinks\n": "The rsync here (2.6.9) keeps no ACLs, no extended attributes, no fractions of seconds in times.",
+		"rsync  version 3.2.7  protocol version 31\n    no ACLs, xattrs, iconv\n":                                    "The rsync here (3.2.7) keeps no ACLs.",
+		"rsync  version 3.2.7  protocol version 31\n    ACLs, xattrs, iconv\n":                                       "",
+	} {
+		r, err := parseVersion(text)
+		if err != nil || r.Lacks() != want {
+			t.Errorf("%q: %q, %v", text, r.Lacks(), err)
 		}
 	}
 }

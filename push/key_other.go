@@ -1,0 +1,5 @@
+//go:build !unix
+
+package push
+
+func (Path) checkPrivate() error { return errSystem }

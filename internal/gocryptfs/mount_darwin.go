@@ -8,4 +8,4 @@ var unmounts = [][]string{{"umount"}, {"umount", "-f"}, {"diskutil", "unmount", 
 // before what reads it.
 func withParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-func stayOnThread() {}
+func stayOnThread() (leave func()) { return func() {} }

@@ -13,4 +13,9 @@ func withParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 }
 
-func stayOnThread() { runtime.LockOSThread() }
+// stayOnThread keeps the thread until leave is called. A thread that ended with
+// its goroutine would take the children of all who had it before with it.
+func stayOnThread() (leave func()) {
+	runtime.LockOSThread()
+	return runtime.UnlockOSThread
+}

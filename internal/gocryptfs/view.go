@@ -109,7 +109,7 @@ func (v *View) start(args []string) error {
 	started := make(chan error, 1)
 	go func() {
 		defer close(v.over)
-		stayOnThread()
+		defer stayOnThread()() // and give it back: others' children may be this thread's
 		err := c.Start()
 		v.process = c.Process
 		started <- err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -234,5 +235,48 @@ func TestGocryptfsEnds(t *testing.T) {
 	}
 	if mounted(t, view) {
 		t.Error("something is mounted")
+	}
+}
+
+// A view that ends takes no process with it that is to die with its parent:
+// Linux means the thread that has started it.
+func TestGocryptfsSparesOthers(t *testing.T) {
+	t.Parallel()
+	k := newCryptKey(t)
+	var others []*exec.Cmd
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for range 40 {
+		all.Go(func() {
+			c := exec.Command("sleep", "60")
+			c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			if err := c.Start(); err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			others = append(others, c)
+		})
+	}
+	all.Wait()
+	for range 5 {
+		v, err := gocryptfs.Reverse(t.Context(), k, "/etc/default", filepath.Join(t.TempDir(), "work"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	for _, c := range others {
+		var status syscall.WaitStatus
+		if pid, err := syscall.Wait4(c.Process.Pid, &status, syscall.WNOHANG, nil); pid != 0 || err != nil {
+			t.Errorf("%d has ended: %v, %v", c.Process.Pid, status, err)
+			continue
+		}
+		_ = c.Process.Kill()
+		_ = c.Wait()
 	}
 }

@@ -70,7 +70,7 @@ func mount(ctx context.Context, k Key, dir, work string, args []string) (*View, 
 	if err := os.Mkdir(v.Dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("mount with gocryptfs: %w", err)
 	}
-	args = append([]string{"-fg", "-q", "-nosyslog", "-config", k.Config, "-passfile", k.PasswordFile, "-ctlsock", v.socket()}, args...)
+	args = append([]string{"-fg", "-nosyslog", "-config", k.Config, "-passfile", k.PasswordFile, "-ctlsock", v.socket()}, args...)
 	if err := v.start(append(args, "--", dir, v.Dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount with gocryptfs: %w", err), v.Close())
 	}
@@ -125,7 +125,9 @@ func (v *View) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, mountTime)
 	defer cancel()
 	for {
-		if is, err := mounted(v.Dir); err == nil && is {
+		// Not before it says so: it opens a file of its own mount on the way, and
+		// when it is ended at that moment both hang, and all who look at mounts.
+		if is, err := mounted(v.Dir); err == nil && is && strings.Contains(v.said(), "Filesystem mounted and ready") {
 			if _, err := v.Encrypt("x"); err == nil {
 				return nil
 			}

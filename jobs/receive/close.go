@@ -67,8 +67,8 @@ func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool, dr
 	m := h.mounted
 	h.mounted = nil
 	end.snapshot(ctx)
+	end.drill(m, drillUntil)
 	if !hurry {
-		end.drill(m, drillUntil)
 		end.prune(ctx)
 	}
 }

@@ -87,14 +87,19 @@ type drills struct {
 	done drillsDone
 }
 
-// newDrills reads what has been done; what cannot be read is done again. ctx is
-// the run's: no drill goes on after its end, or delays it.
+// newDrills reads what has been done, in a run that is stopped, too: who failed
+// has failed still. What cannot be read is done again. ctx is the run's: no drill
+// goes on after its end, or delays it.
 func (r *run) newDrills(ctx context.Context) *drills {
 	d := &drills{run: r, stopped: ctx, done: drillsDone{Format: 1, Hosts: map[string]Drilled{}}}
-	if r.config.Drill == nil || ctx.Err() != nil {
+	if r.config.Drill == nil {
 		return d
 	}
-	look, cancel := context.WithTimeout(ctx, untellTime)
+	limit := untellTime
+	if ctx.Err() != nil { // little is left of stopTime
+		limit = 5 * time.Second
+	}
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	last, err := LastDrills(look, r.env.Store, r.env.Prefix)
 	if err != nil {
@@ -124,16 +129,13 @@ func (e *ending) drill(m *volume.Mounted, until time.Time) {
 	h, d := e.host, e.drills
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	last := d.done.Hosts[h.name]
-	defer func() {
-		if last.Problem != "" && d.done.Hosts[h.name] == last { // it stays so until it is repeated
-			e.drilled = &runner.Problem{
-				Item: h.name, Doing: "drill", Reason: "the last one, of " + last.At.Format("2 Jan 2006") + ", failed, and was not repeated in this run: " + last.Problem,
-				Fix: "the next run tries again; no snapshot was removed",
-			}
+	if last := d.done.Hosts[h.name]; last.Problem != "" { // it stays so until it is repeated
+		e.drilled = &runner.Problem{
+			Item: h.name, Doing: "drill", Reason: "the last one, of " + last.At.Format("2 Jan 2006") + ", failed, and was not repeated in this run: " + last.Problem,
+			Fix: "the next run tries again; no snapshot was removed",
 		}
-	}()
-	if !d.due(h.name) {
+	}
+	if !d.due(h.name) { // in a run that is stopped none is
 		return
 	}
 	ctx, cancel := context.WithDeadline(d.stopped, until)
@@ -161,6 +163,7 @@ func (e *ending) drill(m *volume.Mounted, until time.Time) {
 		e.rec.Log().Info("no file of "+snap.ID+" is unchanged since: nothing was compared", "item", h.name)
 		return
 	}
+	e.drilled = nil
 	one := Drilled{At: time.Now().UTC(), Run: e.env.RunID, Snapshot: snap.ID, Files: res.Files, Bytes: res.Bytes}
 	if err != nil {
 		one.Problem = fmt.Sprintf("the snapshot %s cannot be read: %v", snap.ID, err)

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,18 +130,26 @@ func TestDrillDue(t *testing.T) {
 func TestDrillFailedStays(t *testing.T) {
 	t.Parallel()
 	st, _ := newStore(t)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
 	for _, problem := range []string{"", "the snapshot snap-1 is not as the volume"} {
 		r := &run{job: &job{config: &Config{Drill: &Drill{Every: runner.Duration(30 * day)}}, env: runner.Env{Store: st, Prefix: "p" + problem[:min(len(problem), 1)]}}}
-		r.restores = &restores{run: r, alone: true} // so that none is due
 		last := drillsDone{1, map[string]Drilled{"a": {At: time.Now(), Problem: problem}}}
 		if err := replace(t.Context(), st, r.env.Prefix+"/"+drillsFile, text(last)); err != nil {
 			t.Fatal(err)
 		}
-		r.drills = r.newDrills(t.Context())
-		e := &ending{run: r, host: &host{name: "a"}}
-		e.drill(nil, time.Now().Add(time.Hour))
-		if (e.drilled != nil) != (problem != "") || e.drilled != nil && !strings.Contains(e.drilled.Reason, problem) {
-			t.Errorf("after %q: %+v", problem, e.drilled)
+		for why, alone := range map[string]bool{"somebody waits for files": true, "the run is stopped": false} {
+			r.restores = &restores{run: r, alone: alone}
+			ctx := t.Context()
+			if !alone {
+				ctx = stopped
+			}
+			r.drills = r.newDrills(ctx)
+			e := &ending{run: r, host: &host{name: "a"}}
+			e.drill(nil, time.Now().Add(time.Hour))
+			if (e.drilled != nil) != (problem != "") || e.drilled != nil && !strings.Contains(e.drilled.Reason, problem) {
+				t.Errorf("%s, after %q: %+v", why, problem, e.drilled)
+			}
 		}
 	}
 }

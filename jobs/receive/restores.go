@@ -206,6 +206,9 @@ func (s *restores) one(ctx context.Context, one *restore) {
 // open makes what is asked for readable by the key.
 func (s *restores) open(ctx context.Context, one *restore) (*copied, error) {
 	r := s.run
+	if err := clockOf(one.Request, time.Now()); err != nil {
+		return nil, err
+	}
 	h := r.byName[one.Host]
 	if h == nil {
 		return nil, fmt.Errorf("there is no host %s in the config as it was deployed: hosts are %s", runner.OneLine(one.Host, 80), strings.Join(r.config.names(), ", "))
@@ -236,6 +239,16 @@ func (s *restores) open(ctx context.Context, one *restore) (*copied, error) {
 		return nil, errors.Join(err, r.drop(ctx, c))
 	}
 	return c, nil
+}
+
+// clockOf refuses a request that stands for longer than any does: who asks and
+// the instance do not have the same time.
+func clockOf(q Request, now time.Time) error {
+	if ahead := q.Until.Sub(now); ahead > 2*RequestTime {
+		return fmt.Errorf("the request stands until %s, and by the instance's clock it is %s: the clock of the machine that asks is about %s ahead: set it right, and call it again",
+			q.Until.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), runner.FormatDuration(ahead-RequestTime))
+	}
+	return nil
 }
 
 // snapshotOf finds a completed snapshot of the host's, asking anew.

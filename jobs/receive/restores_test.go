@@ -177,3 +177,19 @@ func TestRequestExpires(t *testing.T) {
 		t.Error("its time is over")
 	}
 }
+
+// Who asks by a clock that is far ahead is told so, instead of being served
+// until nobody knows when.
+func TestRequestClock(t *testing.T) {
+	t.Parallel()
+	st, _ := newStore(t)
+	h := &host{name: "a", problem: &runner.Problem{Reason: "not mounted"}}
+	s := &restores{run: &run{job: &job{env: runner.Env{Store: st, Prefix: "hosts"}}, byName: map[string]*host{"a": h}}}
+	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPrb4qPCmkuMsTSnKHfurwgxiq0MwUFk9Kgb8fio+IoN"
+	for ahead, says := range map[time.Duration]string{RequestTime: "not mounted", 2*RequestTime - time.Minute: "not mounted", 2*RequestTime + time.Minute: "clock", 1000 * time.Hour: "clock"} {
+		_, err := s.open(t.Context(), &restore{Request: Request{ID: "request-1", Host: "a", Key: key, Until: time.Now().Add(ahead)}})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s ahead: %v", ahead, err)
+		}
+	}
+}

@@ -221,6 +221,23 @@ func TestGocryptfsEnds(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	for _, name := range []string{"not-encrypted", ".rsync-partial"} { // a push's that was cut off is no loss
+		if err := os.Mkdir(filepath.Join(cipher, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, err = gocryptfs.Forward(t.Context(), k, cipher, work); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadDir(v.Dir); err != nil {
+		t.Error(err)
+	}
+	if bad := v.Skipped(); len(bad) != 1 || !strings.Contains(bad[0], "not-encrypted") {
+		t.Errorf("left out: %q", bad)
+	}
+	if err := v.Close(); err != nil {
+		t.Error(err)
+	}
 
 	wrong := k
 	wrong.PasswordFile = filepath.Join(t.TempDir(), "wrong")

@@ -116,8 +116,15 @@ func (s *restoreSession) decrypt(ctx context.Context) (err error) {
 	}
 	n := rsyncStats(said.out)
 	s.out = transferred{int(n["Number of files transferred"]), n["Total transferred file size"]}
-	switch bad := v.Skipped(); {
-	case len(bad) > 0 && s.out.files == 0:
+	return leftOut(v.Skipped(), n["Number of files"])
+}
+
+// leftOut judges what could not be decrypted when so many entries could, the
+// folder itself among them: whether they had to be copied says nothing, since
+// they may have been there.
+func leftOut(bad []string, entries int64) error {
+	switch {
+	case len(bad) > 0 && entries <= 1:
 		return fmt.Errorf("decrypt: nothing could be decrypted: is the key the host's? %s", brief(bad[0]))
 	case len(bad) > 0:
 		return &codeError{exitPartial, fmt.Errorf("some files were not restored: %s could not be decrypted: %s", runner.FormatCount(len(bad), "names"), brief(strings.Join(bad, "; ")))}

@@ -4,6 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +56,7 @@ func TestAgain(t *testing.T) {
 		codes []int // of rsync, the last one for ever
 		said  string
 		over  bool // the run ends meanwhile
+		plain bool // what comes is decrypted
 		calls int
 		says  string
 	}{
@@ -61,12 +67,18 @@ func TestAgain(t *testing.T) {
 		"cut for ever":    {codes: []int{12}, calls: 30, says: "the connection was lost 30 times"},
 		"a full disk":     {codes: []int{12, 11}, calls: 2, says: "is the disk full?"},
 		"another machine": {codes: []int{255}, said: "Host key verification failed.", calls: 1, says: "has not the deployment's host key"},
+		"decrypted, over": {codes: []int{12}, over: true, plain: true, calls: 1, says: "with --overwrite begins anew in another"},
+		"decrypted, cut":  {codes: []int{12}, plain: true, calls: 30, says: "with --overwrite begins anew"},
+		"decrypted, full": {codes: []int{11}, plain: true, calls: 1, says: "with --overwrite begins anew"},
 		"the run ends":    {codes: []int{12}, over: true, calls: 1, says: "the run has ended it: the window is over; the same command with --overwrite"},
 		"something else":  {codes: []int{4}, calls: 1, says: "rsync ended with exit code 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, st := newRestoring(t)
+			if tt.plain {
+				s.decryption = &decryption{}
+			}
 			if tt.over {
 				b, _ := json.Marshal(receive.Answer{ID: s.id, State: receive.Over, Reason: "the window is over"})
 				if _, err := st.Put(t.Context(), "hosts/restores/request-1.json", b, ""); err != nil {
@@ -82,6 +94,85 @@ func TestAgain(t *testing.T) {
 				t.Errorf("%d calls, %v", calls, err)
 			}
 		})
+	}
+}
+
+// What asks whether a host encrypts, and what is there, survives cuts, and takes
+// none for an answer. A real rsync is at both ends.
+func TestListsAfterCut(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("rsync"); err != nil {
+		t.Skip("there is no rsync")
+	}
+	for name, tt := range map[string]struct {
+		cuts int
+		mark bool // it is encrypted
+		says string
+	}{
+		"plain": {1, false, ""}, "encrypted": {2, true, errEncrypted.Error()}, "cut for ever": {1000, true, "cannot be reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, count := t.TempDir(), filepath.Join(t.TempDir(), "count")
+			if err := os.WriteFile(filepath.Join(dir, "there"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if tt.mark {
+				if err := os.WriteFile(filepath.Join(dir, encryptedMark), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// In place of ssh: -l, the user, the address, and the command, in dir.
+			script := filepath.Join(t.TempDir(), "link")
+			text := fmt.Sprintf("echo x >> %s\n[ $(wc -l < %[1]s) -gt %d ] || exit 255\ncd %s && shift 3 && exec \"$@\"\n", count, tt.cuts, dir)
+			if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, _ := newRestoring(t)
+			s.tools.remote, s.o.host.output = []string{"sh", script}, t.TempDir()
+			err := s.isEncrypted(t.Context())
+			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Fatal(err)
+			}
+			if tt.cuts > 100 {
+				return
+			}
+			if err := os.WriteFile(count, nil, 0o600); err != nil { // cut again
+				t.Fatal(err)
+			}
+			s.paths = []string{"there", "gone"}
+			if err := s.missing(t.Context(), rsyncSaid{}); err == nil || !strings.Contains(err.Error(), "there is no gone; in web there is ") || !strings.Contains(err.Error(), "there") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What could not be decrypted is never left out silently, and a key that fits
+// nothing is no partial success.
+func TestLeftOut(t *testing.T) {
+	t.Parallel()
+	part := &codeError{exitPartial, errors.New("some files were not restored: x")}
+	other := errors.New("decrypt: x")
+	for name, tt := range map[string]struct {
+		err     error
+		partial bool
+		says    string
+	}{
+		"all came":               {leftOut(nil, 5), false, ""},
+		"an empty host":          {leftOut(nil, 1), false, ""},
+		"nothing came":           {leftOut([]string{"invalid entry a"}, 1), false, "is the key the host's? invalid entry a"},
+		"one is missing":         {leftOut([]string{"invalid entry a"}, 2), true, "1 name could not be decrypted: invalid entry a"},
+		"two are missing":        {leftOut([]string{"a", "b"}, 2), true, "2 names could not be decrypted: a; b"},
+		"neither":                {worse(nil, nil), false, ""},
+		"fetched in part":        {worse(part, nil), true, "some files were not restored"},
+		"and decrypted":          {worse(part, part), true, "some files were not restored"},
+		"and decrypted not":      {worse(part, other), false, "decrypt: x; before, some files were not restored: x"},
+		"fetched, decrypted not": {worse(nil, other), false, "decrypt: x"},
+	} {
+		if (tt.err == nil) != (tt.says == "") || isPartial(tt.err) != tt.partial || tt.err != nil && !strings.Contains(tt.err.Error(), tt.says) {
+			t.Errorf("%s: %v", name, tt.err)
+		}
 	}
 }
 

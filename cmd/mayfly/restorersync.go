@@ -314,6 +314,15 @@ func (s *restoreSession) copyAll(ctx context.Context) error {
 	return nil
 }
 
+// onward is what another restore does with what this one has fetched: the stored
+// form of encrypted files is not kept.
+func (s *restoreSession) onward() string {
+	if s.decryption != nil {
+		return "begins anew"
+	}
+	return "goes on"
+}
+
 // again calls rsync until the connection holds, at most until the window is
 // over. What another try does not cure is an error.
 func (s *restoreSession) again(ctx context.Context, call func() (rsyncSaid, error)) error {
@@ -331,7 +340,7 @@ func (s *restoreSession) again(ctx context.Context, call func() (rsyncSaid, erro
 			return nil
 		case 10, 12, 30, 35, 255: // the connection, or the server's end of it
 		case 11:
-			return fmt.Errorf("a file could not be written: %s: is the disk full? The same command with --overwrite goes on", brief(said.err))
+			return fmt.Errorf("a file could not be written: %s: is the disk full? The same command with --overwrite %s", brief(said.err), s.onward())
 		default:
 			return fmt.Errorf("rsync ended with exit code %d: %s", said.code, brief(said.err))
 		}
@@ -342,16 +351,16 @@ func (s *restoreSession) again(ctx context.Context, call func() (rsyncSaid, erro
 			return err
 		}
 		if a := s.answer; a.State == receive.Over || a.State == receive.Refused {
-			return fmt.Errorf("the run has ended it: %s; the same command with --overwrite goes on in another", a.Reason)
+			return fmt.Errorf("the run has ended it: %s; the same command with --overwrite %s in another", a.Reason, s.onward())
 		}
 		if err := s.stillThere(ctx, s.answer.Until); err != nil {
-			return fmt.Errorf("%w; the same command with --overwrite goes on in another", err)
+			return fmt.Errorf("%w; the same command with --overwrite %s in another", err, s.onward())
 		}
 		if !came && try >= quick {
 			return fmt.Errorf("the instance cannot be reached at %s port %d: see that this machine's address is in listen.from of the config (%s)", s.answer.Address, s.answer.Port, brief(said.err))
 		}
 		if try >= tries {
-			return fmt.Errorf("the connection was lost %d times: %s; the same command with --overwrite goes on", try, brief(said.err))
+			return fmt.Errorf("the connection was lost %d times: %s; the same command with --overwrite %s", try, brief(said.err), s.onward())
 		}
 		s.app.say("The connection was lost or there is none yet (%s); trying again.", brief(said.err))
 		if err := wait(ctx, min(time.Duration(try)*s.app.pollEvery(answerEvery), time.Minute)); err != nil {

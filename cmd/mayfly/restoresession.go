@@ -200,9 +200,8 @@ func (s *restoreSession) work(ctx context.Context) error {
 		return err
 	}
 	err = s.copyAll(ctx)
-	in := (*codeError)(nil)
-	if part := errors.As(err, &in) && in.code == exitPartial; s.decryption != nil && (err == nil || part) {
-		err = errors.Join(err, s.decrypt(ctx)) // of a part, what came
+	if s.decryption != nil && (err == nil || isPartial(err)) { // of a part, what came
+		err = worse(err, s.decrypt(ctx))
 	}
 	if err != nil {
 		return err
@@ -217,6 +216,20 @@ func (s *restoreSession) work(ctx context.Context) error {
 	}
 	fmt.Fprintf(s.app.stdout, "Restored %s of %s, %s, into %s: %s, %s.\n", what, s.host, of, s.o.host.output, runner.FormatCount(s.out.files, "files"), runner.FormatSize(s.out.bytes))
 	return nil
+}
+
+func isPartial(err error) bool {
+	var coded *codeError
+	return errors.As(err, &coded) && coded.code == exitPartial
+}
+
+// worse is both what kept files from being fetched and from being decrypted. It
+// is partial only if neither is worse.
+func worse(fetched, decrypted error) error {
+	if fetched != nil && decrypted != nil && !isPartial(decrypted) {
+		return fmt.Errorf("%w; before, %s", decrypted, fetched.Error()) // without fetched's exit code
+	}
+	return errors.Join(fetched, decrypted)
 }
 
 // hostKey is the key by which the instance is known: the one that deploy has

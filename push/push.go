@@ -12,7 +12,6 @@ import (
 
 	"mayfly/internal/gocryptfs"
 	"mayfly/internal/remote"
-	"mayfly/runner"
 )
 
 // A Pusher pushes what one config says, once.
@@ -45,53 +44,11 @@ type Pusher struct {
 	reached bool
 }
 
-// A Verdict is how a push ended.
-type Verdict string
-
-// What a push can be.
-const (
-	Complete    Verdict = "complete"
-	Partial     Verdict = "partial" // some files are missing; the report of the receiver says so too
-	Failed      Verdict = "failed"
-	Interrupted Verdict = "interrupted"
-)
-
-// A Result is how a push ended, for programs.
-type Result struct {
-	Deployment string         `json:"deployment"`
-	Host       string         `json:"host"`
-	Verdict    Verdict        `json:"verdict"`
-	Problem    string         `json:"problem,omitempty"` // why it is not complete
-	Sources    []SourceResult `json:"sources"`
-	Done       bool           `json:"done"` // the receiver has been told
-	Seconds    float64        `json:"seconds"`
-}
-
-// A SourceResult is how one source fared.
-type SourceResult struct {
-	Source  string  `json:"source"`
-	Verdict Verdict `json:"verdict"`
-	Problem string  `json:"problem,omitempty"`
-	Tries   int     `json:"tries"`
-	Files   int64   `json:"files"`   // transferred
-	Deleted int64   `json:"deleted"` // at the receiver
-	Bytes   int64   `json:"bytes"`   // of the files transferred
-	Wire    int64   `json:"wire"`    // bytes that went over the line, of the last try
-	Total   int64   `json:"total"`   // bytes of the whole source
-}
-
 // ErrRefused is what a push is refused for before anything was done.
 var ErrRefused = errors.New("nothing was sent")
 
-const (
-	// cutWait is for how long a transfer that was cut off is tried again, at
-	// least, after it got anywhere.
-	cutWait  = 10 * time.Minute
-	firstGap = 2 * time.Second
-	lastGap  = 30 * time.Second
-	// tellTime is for how long a receiver is told that not all is there.
-	tellTime = 10 * time.Second
-)
+// tellTime is for how long a receiver is told that not all is there.
+const tellTime = 10 * time.Second
 
 // Run pushes. A source that is missing, empty or not mounted keeps all of them
 // back, before anything is sent: a receiver that got the others would take them
@@ -271,86 +228,4 @@ func (p *Pusher) tell(ctx context.Context, word string) (Verdict, string) {
 		}
 		return a, o, why
 	})
-}
-
-// try does something at the receiver until it works or cannot, or the time is
-// up, which what gets anywhere makes longer.
-func (p *Pusher) try(ctx context.Context, do func(Place) (attempt, outcome, string)) (Verdict, string) {
-	gap, last := firstGap, ""
-	for {
-		place, why := p.find(ctx)
-		if why == "" && ctx.Err() == nil {
-			var a attempt
-			var o outcome
-			a, o, why = do(place)
-			if a.errors != nil && (p.Verbose || !login.MatchString(a.stderr)) { // what ssh says, the reason says better
-				a.errors.release()
-			}
-			switch {
-			case o == whole:
-				p.longer()
-				return Complete, ""
-			case ctx.Err() != nil:
-			case o == partial:
-				p.longer()
-				return Partial, why
-			case o == failed:
-				return Failed, why
-			case a.moved && !closes.MatchString(a.stderr):
-				gap = firstGap
-				p.longer()
-			}
-		}
-		if ctx.Err() != nil {
-			return Interrupted, context.Cause(ctx).Error() + "; the next push goes on"
-		}
-		if left := time.Until(p.until); left < gap {
-			if p.reached {
-				return Failed, why + "; the receiver could not be reached again, and the next push goes on from what is there"
-			}
-			return Failed, fmt.Sprintf("the receiver could not be reached within %s: %s", runner.FormatDuration(p.wait()), why)
-		}
-		if why != last {
-			p.Say("Waiting, until %s at most: %s", p.until.Format("15:04"), why)
-			last = why
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(gap):
-		}
-		gap = min(gap*3/2, lastGap)
-	}
-}
-
-// longer notes that something got anywhere.
-func (p *Pusher) longer() {
-	p.reached = true
-	p.until = latest(p.until, time.Now().Add(min(cutWait, p.wait())))
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// find says where the receiver is, or why it is nowhere. Whether anything
-// listens there ssh finds out: a connection without a login would stand in the
-// receiver's report.
-func (p *Pusher) find(ctx context.Context) (place Place, why string) {
-	place = Place{Host: p.Config.Address.Host}
-	if place.Host == "" {
-		var err error
-		if place, err = p.Find(ctx); err != nil {
-			return place, err.Error()
-		}
-		if place.Host == "" {
-			return place, "the window is not open"
-		}
-	}
-	if place.Port == 0 {
-		place.Port = p.Config.port()
-	}
-	return place, ""
 }

@@ -3,9 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -184,17 +181,8 @@ func (a *app) publishHostKey(ctx context.Context, s *survey, k *hostKey) error {
 
 // newHostKey makes one, in OpenSSH's form without a passphrase.
 func newHostKey(deployment string) (secret.Value, ssh.PublicKey, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return secret.Value{}, nil, err
-	}
-	block, err := ssh.MarshalPrivateKey(key, "mayfly-"+deployment)
-	if err != nil {
-		return secret.Value{}, nil, err
-	}
-	private := secret.New(string(pem.EncodeToMemory(block)))
-	public, err := publicHalf(private)
-	return private, public, err
+	private, public, err := newKeyPair("mayfly-" + deployment)
+	return secret.New(string(private)), public, err
 }
 
 // publicHalf is that of a private key that can be a host key. No error holds

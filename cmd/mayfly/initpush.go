@@ -3,9 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -161,13 +158,9 @@ func hostsOwnKey(file, comment string) (string, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("read the key: %w", err)
 	}
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	private, key, err := newKeyPair(comment)
 	if err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, comment)
-	if err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
+		return "", err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return "", fmt.Errorf("make a key: %w", err)
@@ -176,12 +169,9 @@ func hostsOwnKey(file, comment string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make a key: %w", err)
 	}
-	if err := errors.Join(pem.Encode(f, block), f.Sync(), f.Close()); err != nil {
+	_, err = f.Write(private)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", errors.Join(fmt.Errorf("make a key: %w", err), os.Remove(file))
-	}
-	key, err := ssh.NewPublicKey(public)
-	if err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
 	}
 	line := authorized(key, comment)
 	return line, os.WriteFile(file+".pub", []byte(line+"\n"), 0o644)

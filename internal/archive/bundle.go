@@ -5,10 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"mayfly/internal/gitref"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"mayfly/internal/gitref"
 )
 
 const bundleMagic = "# v2 git bundle\n"

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mayfly/internal/gitref"
 	"unicode/utf8"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"mayfly/internal/gitref"
 )
 
 // A refsFile is refs.json as it was read.

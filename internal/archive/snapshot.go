@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mayfly/internal/gitref"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"mayfly/internal/gitref"
 )
 
 // A Snapshot is the state of one git repository: what its refs named.

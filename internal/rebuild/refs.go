@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mayfly/internal/gitref"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"mayfly/internal/gitref"
 )
 
 const defaultHead = "refs/heads/main"

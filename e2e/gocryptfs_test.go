@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -117,19 +118,25 @@ func children(pid int, comm string) (pids []int) {
 	return pids
 }
 
-// TestGocryptfsHolder is the process that another test kills.
-func TestGocryptfsHolder(t *testing.T) {
-	work := os.Getenv("MAYFLY_TEST_HOLDER")
-	if work == "" {
-		t.Skip("it is part of TestGocryptfsEnds")
+// TestMain is a process that holds a view, and that a test kills, where the
+// environment says so.
+func TestMain(m *testing.M) {
+	if work := os.Getenv("MAYFLY_TEST_HOLDER"); work != "" {
+		os.Exit(holdView(work))
 	}
-	v, err := gocryptfs.Reverse(t.Context(), gocryptfs.Key{Config: os.Getenv("KEY"), PasswordFile: os.Getenv("PASSWORD")}, "/etc", work, nil)
+	os.Exit(m.Run())
+}
+
+func holdView(work string) int {
+	v, err := gocryptfs.Reverse(context.Background(), gocryptfs.Key{Config: os.Getenv("KEY"), PasswordFile: os.Getenv("PASSWORD")}, "/etc", work, nil)
 	if err != nil {
-		t.Fatal(err)
+		fmt.Println(err)
+		return 1
 	}
-	os.Stdout.WriteString("mounted\n")
+	fmt.Println("mounted")
 	time.Sleep(time.Minute)
 	_ = v.Close()
+	return 0
 }
 
 // However what has mounted it ends, the view is gone: killed, with a file of the
@@ -141,7 +148,7 @@ func TestGocryptfsEnds(t *testing.T) {
 	view := filepath.Join(work, "view")
 	hold := func() *exec.Cmd {
 		t.Helper()
-		c := exec.Command(os.Args[0], "-test.run", "^TestGocryptfsHolder$")
+		c := exec.Command(os.Args[0])
 		c.Env = append(os.Environ(), "MAYFLY_TEST_HOLDER="+work, "KEY="+k.Config, "PASSWORD="+k.PasswordFile)
 		out, err := c.StdoutPipe()
 		if err != nil {

@@ -268,18 +268,7 @@ func TestPushCryptKilled(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	h.config(crypt + "bwlimit: 500K")
-	before := r.log.bytes("a")
-	c := h.command()
-	var out strings.Builder
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(30 * time.Second); r.log.bytes("a") < before+300_000; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("nothing is sent: %s", &out)
-		}
-	}
+	c, out := h.sending(300_000)
 	if pids := children(c.Process.Pid, "gocryptfs"); len(pids) != 1 || syscall.Kill(pids[0], syscall.SIGKILL) != nil {
 		t.Fatalf("it runs gocryptfs as %v", pids)
 	}
@@ -289,7 +278,7 @@ func TestPushCryptKilled(t *testing.T) {
 		t.Errorf("it went on for %s", took)
 	}
 	if code := c.ProcessState.ExitCode(); code != 1 || !strings.Contains(out.String(), "gocryptfs has ended") {
-		t.Errorf("exit code %d: %s", code, &out)
+		t.Errorf("exit code %d: %s", code, out)
 	}
 	h.clean()
 	if names() != there {
@@ -305,6 +294,19 @@ func TestPushCryptKilled(t *testing.T) {
 	}
 }
 
+// sending starts a push, and returns when so many bytes of it have come.
+func (h *pushHost) sending(bytes int64) (*exec.Cmd, *strings.Builder) {
+	h.t.Helper()
+	before := h.log.bytes(h.name)
+	c, out := h.command(), new(strings.Builder)
+	c.Stdout, c.Stderr = out, out
+	if err := c.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	eventuallyTrue(h.t, 30*time.Second, "something is sent", func() bool { return h.log.bytes(h.name) >= before+bytes })
+	return c, out
+}
+
 // SIGTERM ends a push in good order, with exit code 4; SIGKILL leaves no mount;
 // two at once do not run; and the next one brings all.
 func TestPushStopped(t *testing.T) {
@@ -315,18 +317,7 @@ func TestPushStopped(t *testing.T) {
 	crypt := fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\n", key.Config, key.PasswordFile)
 	h.config(crypt + "bwlimit: 500K")
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
-		before := r.log.bytes("a")
-		c := h.command()
-		var out strings.Builder
-		c.Stdout, c.Stderr = &out, &out
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		for end := time.Now().Add(30 * time.Second); r.log.bytes("a") < before+100_000; time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("nothing is sent: %s", &out)
-			}
-		}
+		c, out := h.sending(100_000)
 		if s := h.push(); s.code != 2 || !strings.Contains(s.out, "is running already on this machine") {
 			t.Errorf("two at once: %s", s)
 		}
@@ -336,7 +327,7 @@ func TestPushStopped(t *testing.T) {
 		}
 		_ = c.Wait()
 		if code := c.ProcessState.ExitCode(); signal != syscall.SIGKILL && (code != 4 || !strings.Contains(out.String(), "The next push goes on")) {
-			t.Errorf("%s: exit code %d: %s", signal, code, &out)
+			t.Errorf("%s: exit code %d: %s", signal, code, out)
 		}
 		if took := time.Since(began); took > 12*time.Second {
 			t.Errorf("%s: it took %s", signal, took)
@@ -460,19 +451,12 @@ func TestPushIsHonest(t *testing.T) {
 	p = h.run("sh", "-ec", `head -c 2000000 /dev/urandom >"$1/more"`, "-", h.source)
 	p.ok(t)
 	h.config("bwlimit: 1M\nsources: [" + h.source + ", " + disk + "]")
-	c := h.command()
-	var out strings.Builder
-	c.Stdout, c.Stderr = &out, &out
-	before := r.log.bytes("a")
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	eventuallyTrue(t, 30*time.Second, "the first is on its way", func() bool { return r.log.bytes("a") > before+100_000 })
+	c, out := h.sending(100_000)
 	h.run("umount", disk).ok(t)
 	_ = c.Wait()
 	left, _ := os.ReadDir(filepath.Join(h.dir, disk))
 	if code := c.ProcessState.ExitCode(); code != 1 || len(left) != 5 || !strings.Contains(out.String(), disk+" is empty") || !strings.HasSuffix(strings.TrimSpace(r.log.String()), "a is done in part") {
-		t.Errorf("exit code %d, %d files are left: %s\n%s", code, len(left), &out, r.log)
+		t.Errorf("exit code %d, %d files are left: %s\n%s", code, len(left), out, r.log)
 	}
 
 	// Everything is excluded, which a view shows as an empty directory.

@@ -3,6 +3,7 @@ package volume
 import (
 	"bufio"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,24 @@ type mountPoint struct {
 	options, kind string
 	source        string
 	super         string // the options of the file system itself: "rw,errors=remount-ro"
+}
+
+// MountsBelow are the mount points in a directory, in the order in which they
+// were mounted, as this process sees them. Linux only.
+func MountsBelow(dir string) ([]string, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	all, err := parseMounts(f)
+	var points []string
+	for _, m := range all {
+		if strings.HasPrefix(m.at, dir+"/") {
+			points = append(points, m.at)
+		}
+	}
+	return points, err
 }
 
 // parseMounts reads /proc/PID/mountinfo.

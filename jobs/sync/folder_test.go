@@ -117,15 +117,7 @@ func TestFolder(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			root, err := os.OpenRoot(w.dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir, err := newFolder(root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer dir.Close()
+			dir := w.folder()
 			dir.slow.Store(slow)
 			for path, want := range map[string]string{"d/e/f": "1", "top": "2"} {
 				f, err := dir.file(path)

@@ -52,12 +52,12 @@ func TestTimesFarAway(t *testing.T) {
 		w.write("late", "1", "early", "2")
 		for file, date := range map[string]string{"late": "2400-01-02 03:04:05 UTC", "early": "1500-01-02 UTC"} {
 			if out, err := exec.Command("touch", "-d", date, filepath.Join(w.dir, file)).CombinedOutput(); err != nil {
-				t.Skipf("touch: %v: %s", err, out)
+				cannot(t, "touch: %v: %s", err, out)
 			}
 		}
 		fi, err := os.Stat(filepath.Join(w.dir, "late"))
 		if err != nil || fi.ModTime().UTC().Year() != 2400 {
-			t.Skipf("this file system has no such times: %v", fi.ModTime())
+			cannot(t, "this file system has no such times: %v", fi.ModTime())
 		}
 		w.expect(2, 0)
 		w.expect(0, 2)

@@ -141,18 +141,10 @@ func TestBusyDirectory(t *testing.T) {
 func TestTrackerDoubtsYoungTimes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	root, err := os.OpenRoot(w.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := newFolder(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
+	dir := w.folder()
 	w.write("a", "1")
 	tr := newTracker(skew)
-	if tr.listing(root, "") {
+	if tr.listing(dir.root, "") {
 		t.Error("quiet at once")
 	}
 	one, wait, err := tr.changed(t.Context(), dir)
@@ -160,13 +152,13 @@ func TestTrackerDoubtsYoungTimes(t *testing.T) {
 		t.Errorf("%q, %v, %v", one, wait, err)
 	}
 	time.Sleep(wait + time.Millisecond)
-	if tr.listing(root, "") {
+	if tr.listing(dir.root, "") {
 		t.Error("quiet before it was listed again")
 	}
 	if one, _, err := tr.changed(t.Context(), dir); one != "" || err != nil {
 		t.Errorf("%q, %v", one, err)
 	}
-	if !tr.listing(root, "") {
+	if !tr.listing(dir.root, "") {
 		t.Error("not quiet")
 	}
 	w.write("b", "2")

@@ -272,3 +272,28 @@ func TestMain(m *testing.M) {
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	os.Exit(m.Run())
 }
+
+// folder is the world's directory, as a run reaches its files.
+func (w *world) folder() *folder {
+	w.t.Helper()
+	root, err := os.OpenRoot(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	dir, err := newFolder(root)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { dir.Close() })
+	return dir
+}
+
+// cannot ends a test that this machine cannot run. In CI, where it must run, it
+// fails.
+func cannot(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("MAYFLY_NO_SKIP") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}

@@ -85,11 +85,14 @@ type drills struct {
 
 	mu   sync.Mutex // held by the one that is at work; guards done
 	done drillsDone
+	// unread is why what has been done is not known: then nothing is drilled,
+	// which would forget who failed, and no snapshot removed.
+	unread error
 }
 
 // newDrills reads what has been done, in a run that is stopped, too: who failed
-// has failed still. What cannot be read is done again. ctx is the run's: no drill
-// goes on after its end, or delays it.
+// has failed still. ctx is the run's: no drill goes on after its end, or delays
+// it.
 func (r *run) newDrills(ctx context.Context) *drills {
 	d := &drills{run: r, stopped: ctx, done: drillsDone{Format: 1, Hosts: map[string]Drilled{}}}
 	if r.config.Drill == nil {
@@ -102,9 +105,7 @@ func (r *run) newDrills(ctx context.Context) *drills {
 	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	last, err := LastDrills(look, r.env.Store, r.env.Prefix)
-	if err != nil {
-		r.rec.Log().Warn("how the last drills ended cannot be read, all are done again: " + err.Error())
-	}
+	d.unread = err
 	for name, one := range last {
 		d.done.Hosts[name] = one
 	}
@@ -129,6 +130,11 @@ func (e *ending) drill(m *volume.Mounted, until time.Time) {
 	h, d := e.host, e.drills
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.unread != nil {
+		e.undrilled = problem(h.name, "find out about the last drill of", d.unread)
+		e.undrilled.Fix = cmp.Or(e.undrilled.Fix, "until it can be read there are no drills, and no snapshot is removed; to begin anew, delete "+d.env.Store.URL(d.env.Prefix+"/"+drillsFile))
+		return
+	}
 	if last := d.done.Hosts[h.name]; last.Problem != "" { // it stays so until it is repeated
 		e.drilled = &runner.Problem{
 			Item: h.name, Doing: "drill", Reason: "the last one, of " + last.At.Format("2 Jan 2006") + ", failed, and was not repeated in this run: " + last.Problem,

@@ -193,3 +193,26 @@ func TestRequestClock(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be read is not taken for drills that passed, and not written over.
+func TestDrillsUnread(t *testing.T) {
+	t.Parallel()
+	st, _ := newStore(t)
+	if err := replace(t.Context(), st, "p/"+drillsFile, []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	r := &run{job: &job{config: &Config{Drill: &Drill{Every: runner.Duration(30 * day)}}, env: runner.Env{Store: st, Prefix: "p"}}}
+	r.restores = &restores{run: r}
+	r.drills = r.newDrills(t.Context())
+	h := newHost("a", Host{}, nil, func() {})
+	h.good, h.transfers = 1, 1
+	e := &ending{run: r, host: h, taken: runner.Snapshot{ID: "snap-1"}}
+	e.drill(nil, time.Now().Add(time.Hour))
+	if e.undrilled == nil || !strings.Contains(e.undrilled.Fix, "p/"+drillsFile) || e.drilled != nil {
+		t.Errorf("%+v, %+v", e.undrilled, e.drilled)
+	}
+	e.prune(t.Context()) // which would ask the run's volumes, of which there are none
+	if _, err := LastDrills(t.Context(), st, "p"); err == nil {
+		t.Error("it was written over")
+	}
+}

@@ -83,7 +83,7 @@ func (h *host) changes() int {
 func (e *ending) prune(ctx context.Context) {
 	h := e.host
 	what, _ := h.outcome()
-	if what != allThere || e.taken.ID == "" || e.drilled != nil {
+	if what != allThere || e.taken.ID == "" || e.drilled != nil || e.drills.unread != nil {
 		return
 	}
 	for _, s := range expired(h.snapshots, e.config.Keep, e.env.Start) {

@@ -281,7 +281,7 @@ func (r *running) clean(warn func(reason, fix string)) {
 	done := make(chan result, 1)
 	go func() {
 		var res result
-		res.removed, res.left, res.err = r.was.sweep(r.group.alone())
+		res.removed, res.left, res.err = r.was.sweep(r.group.alone(), r.job.env.Instance)
 		done <- res
 	}()
 	var res result

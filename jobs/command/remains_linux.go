@@ -85,10 +85,11 @@ func remainsOf(uid int) remains {
 }
 
 // sweep removes what has come since r was taken. alone says that the user has
-// been the command's alone: all of it goes then. Of another user only the
-// objects of System V go that programs have made and used which are gone, and
-// left says which may be the command's too. Files of such a user stay.
-func (r remains) sweep(alone bool) (removed, left []string, err error) {
+// been the command's alone: all of it goes then. Of another user nobody knows
+// what is the command's: left says what may be. Where the machine ends with the
+// run, objects of System V go of which all who made and used them are gone; on a
+// person's own nothing does. Files of such a user stay.
+func (r remains) sweep(alone, ending bool) (removed, left []string, err error) {
 	now := remainsOf(r.uid)
 	for _, o := range now.ipc {
 		if slices.ContainsFunc(r.ipc, func(was sysv) bool { return was.kind == o.kind && was.id == o.id }) {
@@ -99,7 +100,7 @@ func (r remains) sweep(alone bool) (removed, left []string, err error) {
 			_, alive := processOf(pid)
 			gone = gone && !alive
 		}
-		if !alone && !gone {
+		if !alone && !(ending && gone) {
 			left = append(left, o.String())
 			continue
 		}

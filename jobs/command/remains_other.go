@@ -7,4 +7,4 @@ type remains struct{}
 
 func remainsOf(int) remains { return remains{} }
 
-func (remains) sweep(bool) (removed, left []string, err error) { return nil, nil, nil }
+func (remains) sweep(alone, ending bool) (removed, left []string, err error) { return nil, nil, nil }

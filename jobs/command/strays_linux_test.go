@@ -133,24 +133,33 @@ func TestConfinedRemains(t *testing.T) {
 	}
 }
 
-// Of root, shared memory that nobody uses goes, and files stay.
+// Of root, shared memory that nobody uses goes where the machine ends with the
+// run, and files stay.
 func TestRemainsOfRoot(t *testing.T) {
 	root(t)
-	w := newWorld(t)
-	name := filepath.Join("/tmp", unlikely())
-	defer os.RemoveAll(name)
-	was := remainsOf(0)
-	w.ok(Config{Argv: []string{w.helper(), "leaves", name}})
-	if _, err := os.Lstat(name); err != nil {
-		t.Errorf("a file in /tmp: %v", err)
-	}
-	says(t, w.log.String(), "was removed: shared memory", "perhaps by it, and still there", "semaphores")
-	for _, o := range remainsOf(0).ipc {
-		if o.kind == "m" && len(was.ipc) == 0 {
-			t.Errorf("left: %v", o)
+	for _, instance := range []bool{true, false} {
+		w := newWorld(t)
+		w.env.Instance = instance
+		name := filepath.Join("/tmp", unlikely())
+		defer os.RemoveAll(name)
+		was := remainsOf(0)
+		w.ok(Config{Argv: []string{w.helper(), "leaves", name}, AWS: instance})
+		if _, err := os.Lstat(name); err != nil {
+			t.Errorf("a file in /tmp: %v", err)
 		}
-		if len(was.ipc) == 0 {
-			o.remove()
+		says(t, w.log.String(), "perhaps by it, and still there", "semaphores")
+		if said := strings.Contains(w.log.String(), "was removed: shared memory"); said != instance {
+			t.Errorf("instance %v: %s", instance, &w.log)
+		}
+		memory := false
+		for _, o := range remainsOf(0).ipc {
+			memory = memory || o.kind == "m"
+			if len(was.ipc) == 0 {
+				o.remove()
+			}
+		}
+		if memory == instance && len(was.ipc) == 0 {
+			t.Errorf("instance %v: shared memory is there: %v", instance, memory)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -230,9 +231,27 @@ func (s *station) policy() []byte {
 type stationRun struct {
 	s        *station
 	cmd      *exec.Cmd
-	out, err bytes.Buffer
+	out, err transcript
 	over     chan struct{}
 	began    time.Time
+}
+
+// A transcript is what a process has written so far.
+type transcript struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // start starts a run, with more environment.
@@ -261,7 +280,7 @@ func (s *station) start(more ...string) *stationRun {
 		_ = r.cmd.Process.Kill()
 		<-r.over
 		if s.t.Failed() {
-			s.t.Logf("mayfly said\n%s\n%s", &r.out, r.err.String())
+			s.t.Logf("mayfly said\n%s\n%s", r.out.String(), r.err.String())
 		}
 	})
 	return r

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -197,6 +198,7 @@ func TestChooseSnapshot(t *testing.T) {
 		snap("snap-00000001", "web", "complete", "completed", 1), snap("snap-00000002", "web", "partial", "completed", 2), snap("snap-00000003", "web", "complete", "completed", 3),
 		snap("snap-00000004", "db", "complete", "completed", 2), snap("snap-00000005", "web", "complete", "pending", 2),
 	}
+	_, st := newRestoring(t)
 	for at, want := range map[string]string{
 		"":              "the volume",
 		"now":           "snap-00000001",
@@ -209,7 +211,7 @@ func TestChooseSnapshot(t *testing.T) {
 		"snap-00000009": "is no snapshot of the deployment",
 		"snap-1":        "or a snapshot's id",
 	} {
-		r := &hostRestore{app: &app{now: func() time.Time { return now }, getenv: func(string) string { return "" }}, o: restoreOptions{at: at}, host: "web", job: runner.JobSpec{Prefix: "hosts"}, config: &runner.Config{Name: "hosts"}}
+		r := &hostRestore{st: st, app: &app{now: func() time.Time { return now }, getenv: func(string) string { return "" }}, o: restoreOptions{at: at}, host: "web", job: runner.JobSpec{Prefix: "hosts"}, config: &runner.Config{Name: "hosts"}}
 		s, err := r.choose(context.Background(), all, snapshotsOf(all, "web"))
 		got := "the volume"
 		if err != nil {
@@ -219,6 +221,40 @@ func TestChooseSnapshot(t *testing.T) {
 		}
 		if !strings.Contains(got, want) {
 			t.Errorf("--at %q: %s, want %s", at, got, want)
+		}
+	}
+}
+
+// A snapshot that a drill found damaged is taken by its name alone.
+func TestChooseDrilled(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	var all []cloud.Snapshot
+	for i, id := range []string{"snap-00000001", "snap-00000002"} {
+		all = append(all, cloud.Snapshot{ID: id, State: "completed", Began: now.AddDate(0, 0, -1-i), Tags: map[string]string{"mayfly:host": "web", "mayfly:data": "complete"}})
+	}
+	for _, tt := range []struct{ failed, problem, at, want string }{
+		{"snap-00000001", "x differs", "now", "has failed its drill: x differs; --at snap-00000001 takes it all the same, --at snap-00000002 the one before"},
+		{"snap-00000002", "x differs", "2d", "--at snap-00000002 takes it all the same"},
+		{"snap-00000001", "x differs", "2d", "snap-00000002"},
+		{"snap-00000001", "x differs", "snap-00000001", "snap-00000001"},
+		{"snap-00000001", "", "now", "snap-00000001"},
+	} {
+		s, st := newRestoring(t)
+		r := s.hostRestore
+		r.o.at, r.app.now = tt.at, func() time.Time { return now }
+		doc := fmt.Sprintf(`{"format": 1, "hosts": {"web": {"snapshot": %q, "problem": %q}, "db": {"snapshot": "snap-00000003", "problem": "y"}}}`, tt.failed, tt.problem)
+		if _, err := st.Put(t.Context(), "hosts/drills.json", []byte(doc), ""); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if snap, err := r.choose(t.Context(), all, all); err != nil {
+			got = err.Error()
+		} else {
+			got = snap.ID
+		}
+		if !strings.Contains(got, tt.want) || len(tt.want) == len("snap-00000001") && got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -29,7 +30,8 @@ func snapshotsOf(all []cloud.Snapshot, host string) []cloud.Snapshot {
 }
 
 // choose finds what --at means: the newest good snapshot that is not younger,
-// or the one that is named; nil: the volume as it is now.
+// or the one that is named; nil: the volume as it is now. One whose drill has
+// failed is an error, as a damaged archive is, unless it is named.
 func (r *hostRestore) choose(ctx context.Context, all, list []cloud.Snapshot) (*cloud.Snapshot, error) {
 	at := r.o.at
 	if at == "" {
@@ -49,7 +51,7 @@ func (r *hostRestore) choose(ctx context.Context, all, list []cloud.Snapshot) (*
 			continue
 		}
 		if !s.Began.After(t) {
-			return s, nil
+			return s, r.passed(ctx, s, list[i+1:])
 		}
 		next = s
 	}
@@ -57,6 +59,26 @@ func (r *hostRestore) choose(ctx context.Context, all, list []cloud.Snapshot) (*
 		return nil, fmt.Errorf("there is no good snapshot of %s: mayfly restore %s/%s%s lists all; without --at the volume is read as it is now", r.host, r.job.Prefix, r.host, r.app.configFlag())
 	}
 	return nil, fmt.Errorf("no good snapshot of %s is from %s or before; the nearest is %s of %s: --at %[3]s", r.host, moment(t, time.Local), next.ID, moment(next.Began, time.Local))
+}
+
+// passed is an error when the last drill was of this snapshot and has failed.
+func (r *hostRestore) passed(ctx context.Context, s *cloud.Snapshot, older []cloud.Snapshot) error {
+	drilled, err := receive.LastDrills(ctx, r.st, string(r.job.Prefix))
+	if err != nil {
+		r.app.say("How drills ended cannot be read: %v", err)
+		return nil
+	}
+	d := drilled[r.host]
+	if d.Snapshot != s.ID || d.Problem == "" {
+		return nil
+	}
+	said := fmt.Sprintf("the snapshot of that time, %s of %s, has failed its drill: %s; --at %[1]s takes it all the same", s.ID, moment(s.Began, time.Local), d.Problem)
+	for i := range older {
+		if o := &older[i]; receive.Good(o.State, o.Tags) {
+			return fmt.Errorf("%s, --at %s the one before, of %s", said, o.ID, moment(o.Began, time.Local))
+		}
+	}
+	return errors.New(said)
 }
 
 // named finds the snapshot that is meant; a partial one, too.

@@ -184,8 +184,9 @@ try python3 -c 'import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
 try python3 -c 'import ctypes,sys; l=ctypes.CDLL(None); sys.exit(0 if l.ptrace(16,1,0,0)==0 else 1)'
 try python3 -c 'import ctypes,sys; l=ctypes.CDLL(None); sys.exit(0 if l.syscall(56,0x10000000|17,0,0,0,0)>=0 else 1)'
 mkfifo f && echo fifo; touch a && chown 1234:5678 a && chmod 6755 a && ln a b; ls -ln a; ln -s x y; touch a
+echo first to go: $(cat /proc/self/oom_score_adj)
 echo end`)
-	says(t, said, "fifo\n", "-rwsr-sr-x 2 1234 5678", "end\n")
+	says(t, said, "fifo\n", "-rwsr-sr-x 2 1234 5678", "first to go: 800", "end\n")
 	if strings.Contains(said, "LEAK") {
 		t.Error(said)
 	}

@@ -89,6 +89,8 @@ func Start(s Spec) (*Process, error) {
 	// The helper does nothing before it has read its task: by then it is where
 	// its processes are counted.
 	_ = g.add(p.cmd.Process.Pid)
+	// Where the memory is used up, what a client made large goes first (proc(5)).
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", p.cmd.Process.Pid), []byte("800"), 0)
 	if _, err := taskW.Write(task); err == nil {
 		_ = taskW.Close() // which is its end; without one, the helper says what it lacks
 	}

@@ -333,6 +333,17 @@ func (l *laptop) standing(name string) {
 // instance's, as the run's id is on one.
 func (l *laptop) instancePart(name, config string) result {
 	l.t.Helper()
+	instance, role := l.assumed(name, config)
+	r := l.command(l.env(l.proxy, role), "unshare", "--uts", "sh", "-c", `hostname "$1"; shift; exec "$@"`, "sh", instance,
+		filepath.Join(l.binaries, "mayfly-linux-amd64"), "run", "-c", config)
+	l.leaves(name, instance, role)
+	return r
+}
+
+// assumed is the instance that a deployment's group has, and the credentials
+// that it finds there.
+func (l *laptop) assumed(name, config string) (instance string, credentials map[string]string) {
+	l.t.Helper()
 	out, _, _ := l.outputs(name)
 	role := out["RoleArn"][strings.LastIndex(out["RoleArn"], "/")+1:]
 	// The policy that the stack gave it, as moto can read it.
@@ -344,12 +355,16 @@ func (l *laptop) instancePart(name, config string) result {
 	var assumed struct {
 		Credentials struct{ AccessKeyId, SecretAccessKey, SessionToken string }
 	}
-	instance := l.group(name).Instances[0].InstanceId
+	instance = l.group(name).Instances[0].InstanceId
 	l.answer(&assumed, "sts", "assume-role", "--role-arn", out["RoleArn"], "--role-session-name", instance)
 	c := assumed.Credentials
-	env := l.env(l.proxy, map[string]string{"AWS_ACCESS_KEY_ID": c.AccessKeyId, "AWS_SECRET_ACCESS_KEY": c.SecretAccessKey, "AWS_SESSION_TOKEN": c.SessionToken})
-	r := l.command(env, "unshare", "--uts", "sh", "-c", `hostname "$1"; shift; exec "$@"`, "sh", instance,
-		filepath.Join(l.binaries, "mayfly-linux-amd64"), "run", "-c", config)
+	return instance, map[string]string{"AWS_ACCESS_KEY_ID": c.AccessKeyId, "AWS_SECRET_ACCESS_KEY": c.SecretAccessKey, "AWS_SESSION_TOKEN": c.SessionToken}
+}
+
+// leaves ends an instance as it does itself.
+func (l *laptop) leaves(name, instance string, role map[string]string) {
+	l.t.Helper()
+	env := l.env(l.proxy, role)
 	aws, err := cloud.Load(l.t.Context(), cloud.Options{Region: motoRegion, Getenv: func(name string) string { return env[name] }})
 	if err != nil {
 		l.t.Fatal(err)
@@ -357,5 +372,4 @@ func (l *laptop) instancePart(name, config string) result {
 	if err := aws.LeaveGroup(l.t.Context(), instance, name); err != nil {
 		l.t.Errorf("leave the group: %v", err)
 	}
-	return r
 }

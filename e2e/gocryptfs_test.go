@@ -203,8 +203,8 @@ func TestGocryptfsEnds(t *testing.T) {
 		t.Errorf("held open, it could not be closed: %v", err)
 	}
 
-	// With another key a view is empty, and says so; with the right one it names
-	// what it has left out.
+	// With another key a view is empty, and says so, but for a name in 256 that
+	// looks right by chance; with the right one it names what it has left out.
 	cipher, other := t.TempDir(), newCryptKey(t)
 	if v, err = gocryptfs.Reverse(t.Context(), k, "/etc/default", work, nil); err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestGocryptfsEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(v.Dir)
-		if err != nil || (len(entries) == 0) != bad || (len(v.Skipped()) > 0) != bad {
+		if err != nil || (len(entries) < 3) != bad || (len(v.Skipped()) > 0) != bad {
 			t.Errorf("another key: %v; %d entries, %q, %v", bad, len(entries), v.Skipped(), err)
 		}
 		if err := v.Close(); err != nil {

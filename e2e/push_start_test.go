@@ -7,8 +7,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 )
+
+// pushPolicy is what docs/push.md gives a host with credentials.
+func pushPolicy(t *testing.T) string {
+	t.Helper()
+	doc, err := os.ReadFile(filepath.Join(moduleRoot(t), "docs", "push.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, policy, _ := strings.Cut(string(doc), "```json\n")
+	policy, _, _ = strings.Cut(policy, "```")
+	return motoReadable(t, []byte(policy))
+}
 
 // pushes is what a host of a deployment does that has AWS credentials: it finds
 // the receiver by the store or the parameter, and starts the deployment.
@@ -17,13 +30,7 @@ func (l *laptop) pushes() {
 	t.Helper()
 	_, public := l.parameter("/hosts/host-key.pub")
 	file := filepath.Join(l.world.dir, "push.yaml")
-	doc, err := os.ReadFile(filepath.Join(moduleRoot(t), "docs", "push.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, policy, _ := strings.Cut(string(doc), "```json\n")
-	policy, _, _ = strings.Cut(policy, "```")
-	host := l.user("web", motoReadable(t, []byte(policy)))
+	host := l.user("web", pushPolicy(t))
 	push := func(address string) result {
 		t.Helper()
 		text := fmt.Sprintf("deployment: hosts\nhost: web\nhost_key: %s\nkey: %s\naddress: %s\nstart: {region: %s}\nsources: [%s]\n",

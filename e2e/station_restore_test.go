@@ -21,20 +21,6 @@ import (
 	"mayfly/jobs/receive"
 )
 
-// ofSnapshot gives a volume that was made of a snapshot what that holds.
-func (e *ebs) ofSnapshot(id string) {
-	if _, err := os.Stat(e.image(id)); err == nil {
-		return
-	}
-	var out struct{ Volumes []struct{ SnapshotId string } }
-	e.ask(&out, "ec2", "describe-volumes", "--volume-ids", id)
-	for _, v := range out.Volumes {
-		if _, err := e.sh(`cp --sparse=always "$1" "$2"`, e.copyOf(v.SnapshotId), e.image(id)); err != nil {
-			e.wrong("a volume of %s: %v", v.SnapshotId, err)
-		}
-	}
-}
-
 // temporary are the volumes that are marked so.
 func (s *station) temporary() []string {
 	s.t.Helper()

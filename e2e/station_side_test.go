@@ -5,134 +5,156 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"mayfly/internal/gocryptfs"
+	"time"
 )
 
-// mayflyPush writes a push.yaml for a host, and runs mayfly push there; more is
-// added to the config.
-func (f *far) mayflyPush(port int, source, more string) said {
+// mayflyPush is a command line: mayfly push by a host, which finds the receiver
+// by lines of its config. More is added to that.
+func (f *far) mayflyPush(find, source, more string) []string {
 	f.s.t.Helper()
 	public, err := os.ReadFile(filepath.Join(f.s.dir, "host-key.pub"))
 	if err != nil {
 		f.s.t.Fatal(err)
 	}
 	file := filepath.Join(f.dir, "push.yaml")
-	text := fmt.Sprintf("deployment: hosts\nhost: %s\nhost_key: %skey: %s\naddress: %s\nport: %d\nwait: 30s\nsources: [%s]\n%s", f.name, public, f.key, f.server, port, source, more)
+	text := fmt.Sprintf("deployment: hosts\nhost: %s\nhost_key: %skey: %s\n%s\nwait: 90s\nsources: [%s]\n%s", f.name, public, f.key, find, source, more)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		f.s.t.Fatal(err)
 	}
-	return f.run("env", "MAYFLY_PUSH_DIR="+filepath.Join(f.dir, "work"), mayflyBinary(f.s.t), "push", "-c", file)
+	return []string{"env", "MAYFLY_PUSH_DIR=" + filepath.Join(f.dir, "work"), mayflyBinary(f.s.t), "push", "-c", file}
 }
 
-// TestHostsSide is servers as they see it: one pushes, one encrypts and has its
-// link cut in the middle, one comes only the second time, and one's push ends
-// before it is done; with changes between.
+// changeTree is what happens to a planted tree from one night to the next.
+const changeTree = `cd "$1"; echo changed >plain/7; rm plain/8; head -c 100 /dev/urandom | dd of=big bs=1 seek=1000000 conv=notrunc status=none; chown 77:88 acl`
+
+// TestHostsSide is servers and their owner as they see it, from a deployment
+// that is made to files that are had back. web has credentials and starts the
+// deployment; db has some, too, and encrypts; mail has none, and its link is
+// cut; nas is killed after the first of two sources in the first night; lap
+// never comes. Two nights, with changes between; then a file, a directory and a
+// whole host as of the night before are restored, all at once.
 func TestHostsSide(t *testing.T) {
 	t.Parallel()
 	if !inside(t) {
 		return
 	}
-	s := newStation(t, 96, "a", "b", "c", "d")
-	s.window = "1m"
+	d := newDeployed(newLaptop(t), "window: 1m, keep: 20d, address: {store: true, parameter: /hosts/address}", "web", "db", "mail", "nas", "lap")
+	s := d.s
+	web, db, mail, nas := s.hosts["web"], s.hosts["db"], s.hosts["mail"], s.hosts["nas"]
 	key := newCryptKey(t)
-	crypt := fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\n", key.Config, key.PasswordFile)
-	sources := map[string]string{}
-	for _, name := range []string{"a", "b"} {
-		sources[name] = plantTree(t, filepath.Join(s.hosts[name].dir, "src"))
+	source := map[string]string{}
+	for _, f := range []*far{web, db, mail} {
+		source[f.name] = plantTree(t, filepath.Join(f.dir, "src"))
 	}
-	for round := range 2 {
-		if round > 0 {
-			for name, src := range sources {
-				c := exec.Command("bash", "-ec", `echo changed >plain/7; rm plain/8; head -c 100 /dev/urandom | dd of=big bs=1 seek=1000000 conv=notrunc status=none; chown 77:88 acl`)
-				c.Dir = src
-				if out, err := c.CombinedOutput(); err != nil {
-					t.Fatalf("%s: %v: %s", name, err, out)
-				}
-			}
-			s.newInstance()
+	inStore := "address: {store: s3://hosts-bucket/hosts, region: " + motoRegion + "}\nstart: {region: " + motoRegion + "}"
+	inParameter := "address: {parameter: /hosts/address, region: " + motoRegion + "}"
+	crypt := fmt.Sprintf("encrypt: {gocryptfs: {config: %s, password_file: %s}}\n", key.Config, key.PasswordFile)
+	cuts := []int64{-1, 400_000, 900_000} // it says begin first
+	_, cut, _ := strings.Cut(cutterAt(t, mail.server+":0", fmt.Sprint(stationPort), func() int64 {
+		if len(cuts) == 0 {
+			return -1
 		}
-		r := s.start().open()
-		if got := s.hosts["a"].mayflyPush(stationPort, sources["a"], "").ok(t); !strings.Contains(got.out, "Pushed a to hosts") {
-			t.Errorf("%s", got)
-		}
-		cuts := []int64{-1, 400_000, 900_000} // it says begin first
-		port := cutterAt(t, s.hosts["b"].server+":0", fmt.Sprint(stationPort), func() int64 {
-			if len(cuts) == 0 {
-				return -1
+		n := cuts[0]
+		cuts = cuts[1:]
+		return n
+	}), ":")
+
+	before := filepath.Join(s.dir, "before")
+	var between time.Time
+	for night := range 2 {
+		if night > 0 {
+			s.sh(`cp -a "$1" "$2"`, source["web"], before)
+			for _, src := range source {
+				s.sh(changeTree, src)
 			}
-			n := cuts[0]
-			cuts = cuts[1:]
-			return n
-		})
-		_, number, _ := strings.Cut(port, ":")
-		n := 0
-		fmt.Sscan(number, &n)
-		got := s.hosts["b"].mayflyPush(n, sources["b"], crypt).ok(t)
-		if round == 0 && (len(cuts) > 0 || !strings.Contains(got.out, "in 3 tries")) {
+		}
+		pushes := web.start(append(d.credentials(), web.mayflyPush(inStore, source["web"], "")...)...)
+		r := d.boot()
+		d.opened(r)
+		db.run(append(d.credentials(), db.mayflyPush(inParameter, source["db"], crypt)...)...).ok(t)
+		got := mail.run(mail.mayflyPush("address: "+mail.server+"\nport: "+cut, source["mail"], "")...).ok(t)
+		if night == 0 && (len(cuts) > 0 || !strings.Contains(got.out, "in 3 tries")) {
 			t.Errorf("it was not cut: %s", got)
 		}
-		d := s.hosts["d"]
-		if round > 0 {
-			s.hosts["c"].mayflyPush(stationPort, s.hosts["a"].dir, "").ok(t)
-			d.mayflyPush(stationPort, filepath.Join(sources["a"], "plain"), "").ok(t)
-		} else { // as if it were killed after the first of two sources
-			d.run(append(d.ssh(), "root@"+d.server, "begin")...).ok(t)
-			d.push("rsync", filepath.Join(sources["a"], "plain"), ".").ok(t)
+		if night == 0 {
+			nas.run(append(nas.ssh(), "root@"+nas.server, "begin")...).ok(t)
+			nas.push("rsync", filepath.Join(source["web"], "plain"), ".").ok(t)
+		} else {
+			nas.run(nas.mayflyPush("address: "+publicAddress+"\nport: "+fmt.Sprint(stationPort), filepath.Join(source["web"], "plain"), "")...).ok(t)
 		}
-		if code := r.ends(); code != []int{3, 0}[round] {
+		got = pushes.wait().ok(t)
+		has(t, "web", got.out, "Asked hosts for an instance.", "Pushed web to hosts")
+		if code := d.ends(r); code != 3 {
 			t.Fatalf("exit code %d", code)
 		}
-		if round == 0 {
-			has(t, "the report", r.out.String(), "receive c: it did not come while the window was open", "never backed up: c", " MB in 3 transfers from ", "receive d: it did not say that it has sent all", "partial snapshot snap-")
-		}
-		s.free()
-	}
-	s.decrypted(key, sources["b"])
-	list := s.ebs.snapshots(s.hosts["a"].volume)
-	if len(list) != 2 {
-		t.Fatalf("a has %d snapshots", len(list))
-	}
-	for i, x := range s.ebs.snapshots(s.hosts["d"].volume) {
-		if want := []string{"partial", "complete"}[i]; x.tags["mayfly:data"] != want {
-			t.Errorf("snapshot %d of d is %s", i, x.tags["mayfly:data"])
+		has(t, "the report", r.out.String(), "receive lap: it did not come while the window was open", "never backed up: lap")
+		if night == 0 {
+			has(t, "the report", r.out.String(), " MB in 3 transfers from ", "receive nas: it did not say that it has sent all", "partial snapshot snap-")
+			between = time.Now()
 		}
 	}
-	s.ebs.mounted(s.ebs.copyOf(list[1].id), func(dir string) { same(t, sources["a"], filepath.Join(dir, sources["a"])) })
-}
+	for name, want := range map[string]string{"web": "complete complete", "db": "complete complete", "mail": "complete complete", "nas": "partial complete", "lap": ""} {
+		var are []string
+		for _, x := range s.ebs.snapshots(s.hosts[name].volume) {
+			are = append(are, x.tags["mayfly:data"])
+		}
+		if strings.Join(are, " ") != want {
+			t.Errorf("the snapshots of %s are %q, not %s", name, are, want)
+		}
+	}
+	s.encrypted()
+	s.sh(`! findmnt -rn | grep gocryptfs; ! ls -d "$1"/host-*/.ssh 2>/dev/null`, s.dir)
 
-// decrypted finds the newest snapshot of b to hold its source, under names and
-// with contents that only the key makes readable.
-func (s *station) decrypted(key gocryptfs.Key, source string) {
-	t := s.t
-	t.Helper()
-	list := s.ebs.snapshots(s.hosts["b"].volume)
-	if len(list) != 2 {
-		t.Fatalf("b has %d snapshots", len(list))
-	}
-	s.ebs.mounted(s.ebs.copyOf(list[1].id), func(dir string) {
-		names := s.sh(`find "$1" -printf '%P\n'`, dir)
-		if strings.Contains(names, "plain") || strings.Contains(names, "src") {
-			t.Errorf("names are there: %s", names)
-		}
-		v, err := gocryptfs.Forward(t.Context(), key, dir, filepath.Join(s.dir, "crypt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer v.Close()
-		for _, name := range []string{"big", "plain/7", "sparse"} {
-			a, err := os.ReadFile(filepath.Join(source, name))
-			b, err2 := os.ReadFile(filepath.Join(v.Dir, source, name))
-			if err != nil || err2 != nil || string(a) != string(b) {
-				t.Errorf("%s: %v, %v", name, err, err2)
+	// Back again.
+	out := func(name string) string { return filepath.Join(s.dir, "back-"+name) }
+	at := between.UTC().Format(time.RFC3339)
+	restores := []*running{d.begin("restore", "-c", s.deployed, "hosts/mail", source["mail"][1:]+"/plain/7", "-o", out("mail"))}
+	eventuallyTrue(t, time.Minute, "an instance is launched", func() bool { return len(d.group("hosts").Instances) == 1 })
+	restores = append(restores, // which ask the same one
+		d.begin("restore", "-c", s.deployed, "hosts/db", source["db"][1:]+"/plain", "-o", out("db"), "--gocryptfs-config", key.Config, "--password-file", key.PasswordFile),
+		d.begin("restore", "-c", s.deployed, "hosts/web", "-o", out("web"), "--at", at))
+	t.Cleanup(func() {
+		for _, p := range restores {
+			if t.Failed() {
+				t.Logf("restore said\n%s", p.errs.String())
 			}
 		}
-		if _, err := os.Lstat(filepath.Join(v.Dir, source, "plain/8")); err == nil {
-			t.Error("what is gone is there")
+	})
+	r := d.boot()
+	if code := d.ends(r); code != 0 {
+		t.Errorf("the run for restores: exit code %d", code)
+	}
+	for i, p := range restores {
+		if r := p.wait(); r.code != 0 || !strings.Contains(r.out, "Restored") {
+			t.Errorf("restore %d: %s", i, r)
+		} else if i > 0 {
+			has(t, "restore", r.err, "its run is asked once it has begun")
+		}
+	}
+	s.sh(`cmp "$1/$2/plain/7" "$2/plain/7"; test "$(find "$1" -type f | wc -l)" = 1`, out("mail"), source["mail"])
+	same(t, filepath.Join(source["db"], "plain"), filepath.Join(out("db"), source["db"], "plain"))
+	same(t, before, filepath.Join(out("web"), source["web"]))
+	s.nothingTemporary()
+	if n := d.group("hosts").DesiredCapacity; n != 0 {
+		t.Errorf("the group wants %d instances", n)
+	}
+}
+
+// encrypted finds the newest snapshot of db to show no name.
+func (s *station) encrypted() {
+	t := s.t
+	t.Helper()
+	list := s.ebs.snapshots(s.hosts["db"].volume)
+	if len(list) == 0 {
+		t.Fatal("db has no snapshot")
+	}
+	s.ebs.mounted(s.ebs.copyOf(list[len(list)-1].id), func(dir string) {
+		names := s.sh(`find "$1" -printf '%P\n'`, dir)
+		if strings.Contains(names, "plain") || strings.Contains(names, "src") || !strings.Contains(names, "gocryptfs.diriv") {
+			t.Errorf("names are there, or nothing is: %s", names)
 		}
 	})
 }

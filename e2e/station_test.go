@@ -70,6 +70,7 @@ type station struct {
 	address  string
 	more     string // lines of the job
 	known    string // file
+	deployed string // the config's file, where mayfly deploy has taken it; "" where it is made anew
 }
 
 const stationPort = 2222
@@ -139,8 +140,14 @@ func (s *station) hostKey() {
 	}
 }
 
-// host makes one: a network that leads to the server alone, a key, a volume.
+// host makes one, with a volume.
 func (s *station) host(name string, n int, mib int64) {
+	s.t.Helper()
+	s.network(name, n).volume = s.newVolume(name, mib)
+}
+
+// network makes a host: a network that leads to the server alone, and a key.
+func (s *station) network(name string, n int) *far {
 	s.t.Helper()
 	f := &far{s: s, name: name, ns: "h" + fmt.Sprint(n), server: fmt.Sprintf("10.77.%d.1", n), dir: filepath.Join(s.dir, "host-"+name)}
 	f.key = filepath.Join(f.dir, "key")
@@ -151,8 +158,8 @@ func (s *station) host(name string, n int, mib int64) {
 		ip addr add "$2/30" dev "v$1"; ip link set "v$1" up
 		ip -n "$1" addr add "$3/30" dev eth0; ip -n "$1" link set eth0 up; ip -n "$1" link set lo up
 		ssh-keygen -q -t ed25519 -N "" -C "root@$5" -f "$4"`, f.ns, f.server, fmt.Sprintf("10.77.%d.2", n), f.key, name)
-	f.volume = s.newVolume(name, mib)
 	s.hosts[name] = f
+	return f
 }
 
 // newVolume is what mayfly volume create makes, with a file behind it.
@@ -188,6 +195,9 @@ func (s *station) sh(script string, args ...string) string {
 // config writes the deployment's, as it is to be now.
 func (s *station) config() string {
 	s.t.Helper()
+	if s.deployed != "" {
+		return s.deployed
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `name: hosts
 region: %s

@@ -164,12 +164,36 @@ func (e *ebs) sh(script string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// create gives a volume that has no file what it was made of: a snapshot, or
+// nothing but zeros.
+func (e *ebs) create(id string) {
+	if _, err := os.Stat(e.image(id)); err == nil {
+		return
+	}
+	var out struct {
+		Volumes []struct {
+			SnapshotId string
+			Size       int64
+		}
+	}
+	e.ask(&out, "ec2", "describe-volumes", "--volume-ids", id)
+	for _, v := range out.Volumes {
+		script, from := `cp --sparse=always "$1" "$2"`, e.copyOf(v.SnapshotId)
+		if v.SnapshotId == "" {
+			script, from = `truncate -s "$1"G "$2"`, fmt.Sprint(v.Size)
+		}
+		if _, err := e.sh(script, from, e.image(id)); err != nil {
+			e.wrong("a volume of %q: %v", v.SnapshotId, err)
+		}
+	}
+}
+
 // attach makes a device of a volume's image.
 func (e *ebs) attach(id string) {
 	if e.devices[id] != "" {
 		return
 	}
-	e.ofSnapshot(id)
+	e.create(id)
 	device, err := e.sh(`losetup --find --show --partscan "$1"; `, e.image(id))
 	if err == nil {
 		err = os.Symlink(device, filepath.Join(e.links(), id))

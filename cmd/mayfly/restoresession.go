@@ -33,6 +33,8 @@ type restoreSession struct {
 func randomLetters(n int) string { return strings.ToLower(rand.Text()[:n]) }
 
 const (
+	// bootTime is how long an instance that is there may take to begin its run.
+	bootTime = 15 * time.Minute
 	// answerTime is how long an instance may take that is there anyway.
 	answerTime = 10 * time.Minute
 	// endTime is how long the run may take to put its volume away.
@@ -41,64 +43,6 @@ const (
 	hurriedEnd  = 15 * time.Second
 	answerEvery = 3 * time.Second
 )
-
-// begin finds a run or starts one, asks it, and waits until it has opened what
-// is wanted.
-func (s *restoreSession) begin(ctx context.Context) error {
-	run, err := s.running(ctx)
-	if err != nil {
-		return err
-	}
-	if run == "" {
-		if err := s.start(ctx); err != nil {
-			return err
-		}
-	} else {
-		s.served = run
-		s.app.say("The run %s is at work: it is asked.", run)
-	}
-	if err := s.ask(ctx); err != nil {
-		return err
-	}
-	return s.wait(ctx, receive.Ready)
-}
-
-// running is the deployment's run at work, "" when there is none.
-func (s *restoreSession) running(ctx context.Context) (string, error) {
-	const few = 3
-	runs, err := runner.RunIDs(ctx, s.st, s.app.now(), few)
-	if err != nil {
-		return "", err
-	}
-	for _, id := range runs {
-		p, err := runner.ReadPast(ctx, s.st, id)
-		if err != nil && !errors.Is(err, runner.ErrNoRun) {
-			return "", err
-		}
-		if p.Live && (p.Deployment() == "" || p.Deployment() == string(s.config.Name)) {
-			return id, nil
-		}
-	}
-	return "", nil
-}
-
-// start launches an instance for this alone, unless the schedule starts one
-// before it has ended: then it is an ordinary run, which waits for its hosts.
-func (s *restoreSession) start(ctx context.Context) error {
-	f, err := s.app.launch(ctx, s.config, s.src, false)
-	if err != nil {
-		return err
-	}
-	s.started = f
-	f.told = map[string]bool{}
-	if err := f.waitInstance(ctx); err != nil {
-		return err
-	}
-	if f.next.IsZero() {
-		s.request.Instance = f.instance.ID
-	}
-	return nil
-}
 
 // ask puts the request into the store, or renews it.
 func (s *restoreSession) ask(ctx context.Context) error {

@@ -98,6 +98,13 @@ func (a *app) launch(ctx context.Context, c *runner.Config, src []byte, detach b
 	return f, nil
 }
 
+// A busyError says that the group has an instance, or is to get one.
+type busyError struct{ what, flags string }
+
+func (e *busyError) Error() string {
+	return fmt.Sprintf("%s already: mayfly logs --follow%s shows what it does", e.what, e.flags)
+}
+
 // mayStart says why nothing can be started now; exit code 2. It returns the
 // deployment's stack.
 func (a *app) mayStart(ctx context.Context, aws services, c *runner.Config) (*cloud.Stack, error) {
@@ -124,7 +131,7 @@ func (a *app) mayStart(ctx context.Context, aws services, c *runner.Config) (*cl
 		if len(g.Instances) > 0 {
 			what = g.Instances[0].ID + " is at work"
 		}
-		return nil, usageError(fmt.Errorf("%s already: mayfly logs --follow%s shows what it does", what, a.configFlag()))
+		return nil, usageError(&busyError{what, a.configFlag()})
 	}
 	return s, nil
 }

@@ -27,6 +27,7 @@ func TestDeployRefused(t *testing.T) {
 	l.aws("autoscaling", "create-launch-configuration", "--launch-configuration-name", "grouped", "--image-id", "ami-12c6146b", "--instance-type", "t3.nano")
 	l.aws("autoscaling", "create-auto-scaling-group", "--auto-scaling-group-name", "grouped", "--launch-configuration-name", "grouped",
 		"--min-size", "0", "--max-size", "1", "--availability-zones", motoRegion+"a")
+	before := l.made()
 	for _, c := range []struct {
 		name  string
 		lines []string
@@ -63,7 +64,6 @@ func TestDeployRefused(t *testing.T) {
 		{name: "directory", lines: []string{"store: file:///var/backups"}, says: []string{"would be a directory of the instance"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := l.made()
 			config := l.deployment(strings.ToLower(c.name), c.lines...)
 			args := []string{"deploy", "--yes", "-c", config}
 			if !slices.Contains(c.args, "--binaries") {
@@ -88,9 +88,11 @@ func TestDeployRefused(t *testing.T) {
 			if strings.Contains(r.out+r.err, runToken) {
 				t.Error("the token is shown")
 			}
-			if after := l.made(); after != before {
+			after := l.made()
+			if after != before {
 				t.Errorf("AWS had\n%s\nand has\n%s", before, after)
 			}
+			before = after
 		})
 	}
 }

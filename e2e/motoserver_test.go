@@ -245,9 +245,9 @@ func (m *moto) env(endpoint string, credentials map[string]string) map[string]st
 func (m *moto) aws(args ...string) []byte {
 	m.t.Helper()
 	// The command asks AWS's own SQS where only the environment names another.
-	r := m.command(m.env(m.server, m.admin), m.venv("aws"), append([]string{"--endpoint-url", m.server}, args...)...)
-	if r.code != 0 {
-		m.t.Fatalf("aws %s: %s", strings.Join(args, " "), r)
+	r, err := runAWS(moduleRoot(m.t), m.env(m.server, m.admin), append([]string{"--endpoint-url", m.server}, args...)...)
+	if err != nil || r.code != 0 {
+		m.t.Fatalf("aws %s: %v: %s", strings.Join(args, " "), err, r)
 	}
 	return []byte(r.out)
 }

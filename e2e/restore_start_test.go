@@ -38,7 +38,7 @@ func (l *laptop) restores(config string) {
 	p := l.begin("restore", "-c", config, "hosts/web", "etc/nginx", "-o", dir)
 	object := func(key string) string { return "s3://hosts-bucket/hosts/" + key }
 	asked := func() (list []receive.Request) {
-		r := l.command(l.env(l.server, l.admin), l.venv("aws"), "--endpoint-url", l.server, "s3", "cp", "--quiet", object("restores.json"), "-")
+		r, _ := runAWS(moduleRoot(t), l.env(l.server, l.admin), "--endpoint-url", l.server, "s3", "cp", "--quiet", object("restores.json"), "-")
 		var doc struct{ Requests []receive.Request }
 		_ = json.Unmarshal([]byte(r.out), &doc) // it is not there yet
 		return doc.Requests

@@ -331,9 +331,10 @@ func TestStationCannotLetGo(t *testing.T) {
 		srcs[name] = filepath.Join(f.dir, "src")
 		s.sh(`mkdir -p "$1"; date >"$1/x"`, srcs[name])
 	}
-	push := func() {
+	push := func(names ...string) {
 		t.Helper()
-		for name, f := range s.hosts {
+		for _, name := range names {
+			f := s.hosts[name]
 			s.sh(`date +%N >"$1/x"`, srcs[name])
 			f.push("rsync", srcs[name], ".").ok(t)
 			f.done().ok(t)
@@ -341,7 +342,7 @@ func TestStationCannotLetGo(t *testing.T) {
 	}
 	for range 3 {
 		r := s.start().open()
-		push()
+		push("a", "busy", "stuck", "nosnap")
 		if code := r.ends(); code != 0 {
 			t.Fatalf("exit code %d", code)
 		}
@@ -361,18 +362,22 @@ func TestStationCannotLetGo(t *testing.T) {
 	}
 	s.ebs.mu.Unlock()
 	r := s.start().open()
-	push()
+	push("busy", "stuck", "nosnap")
 	holder := exec.Command("sh", "-c", "exec sleep 300 9</mnt/busy/x")
 	holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	s.sh(`touch /mnt/a/hold`)
 	if err := holder.Start(); err != nil {
-		t.Log(err) // the window may have closed: the last done ended it
+		t.Fatal(err)
 	}
 	defer func() {
 		_ = holder.Process.Kill()
 		_ = holder.Wait()
 		s.sh(`umount /mnt/busy || umount -l /mnt/busy`)
 	}()
+	eventuallyTrue(t, 10*time.Second, "it is held open", func() bool {
+		_, err := os.Stat(fmt.Sprintf("/proc/%d/fd/9", holder.Process.Pid))
+		return err == nil
+	})
+	push("a") // the last one, which closes the window
 	if code := r.ends(); code != 3 {
 		t.Errorf("exit code %d", code)
 	}

@@ -141,16 +141,12 @@ func (e *ebs) state(volume string) (s volumeState) {
 
 // ask is the moto's answer, for goroutines that may not end the test.
 func (e *ebs) ask(v any, args ...string) {
-	c := exec.Command(e.moto.venv("aws"), append([]string{"--endpoint-url", e.moto.server, "--output", "json"}, args...)...)
-	for k, val := range e.moto.env(e.moto.server, e.moto.admin) {
-		c.Env = append(c.Env, k+"="+val)
-	}
-	out, err := c.Output()
+	r, err := runAWS(moduleRoot(e.t), e.moto.env(e.moto.server, e.moto.admin), append([]string{"--endpoint-url", e.moto.server, "--output", "json"}, args...)...)
 	if err == nil {
-		err = json.Unmarshal(out, v)
+		err = json.Unmarshal([]byte(r.out), v)
 	}
 	if err != nil {
-		e.wrong("aws %s: %v: %s", strings.Join(args, " "), err, out)
+		e.wrong("aws %s: %v: %s", strings.Join(args, " "), err, r)
 	}
 }
 

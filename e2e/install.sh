@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 root=$PWD/.e2e
 mkdir -p "$root/bin"
 
-packages="zip unzip p7zip-full libarchive-tools dash busybox-static shellcheck python3 python3-venv nodejs npm curl tar strace procps wget openssl postgresql rclone util-linux fdisk e2fsprogs xfsprogs cryptsetup-bin lvm2 gdisk rsync openssh-client openssh-server restic acl attr gocryptfs fuse3"
+packages="zip unzip p7zip-full libarchive-tools dash busybox-static shellcheck python3 python3-venv nodejs npm curl tar strace procps wget openssl postgresql rclone util-linux fdisk e2fsprogs xfsprogs cryptsetup-bin lvm2 gdisk rsync openssh-client openssh-server restic acl attr gocryptfs fuse3 systemd"
 missing=
 for p in $packages; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"

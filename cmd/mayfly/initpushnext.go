@@ -4,18 +4,32 @@ import (
 	"fmt"
 	"os"
 	osuser "os/user"
+	"strconv"
 	"strings"
 
 	"mayfly/internal/gocryptfs"
 )
 
 // command is mayfly push with the config that was written, by its whole path.
-func (n newPush) command(options string) string {
+func (n newPush) command(options string, word func(string) string) string {
 	program, err := os.Executable()
 	if err != nil {
 		program = "mayfly"
 	}
-	return shellWord(program) + " push" + options + " -c " + shellWord(n.output)
+	return word(program) + " push" + options + " -c " + word(n.output)
+}
+
+// cronWord is a word of a crontab's command, where a percent sign ends it
+// (crontab(5)).
+func cronWord(s string) string { return strings.ReplaceAll(shellWord(s), "%", `\%`) }
+
+// unitWord is a word of a unit's command line, which has specifiers, variables
+// and quotes of its own (systemd.service(5), "Command lines").
+func unitWord(s string) string {
+	if shellWord(s) != s {
+		s = strconv.Quote(s)
+	}
+	return strings.NewReplacer("%", "%%", "$", "$$").Replace(s)
 }
 
 // units are the files by which systemd pushes every night.
@@ -32,7 +46,7 @@ After=network-online.target
 
 [Service]
 Type=oneshot
-` + user + `ExecStart=` + n.command("") + `
+` + user + `ExecStart=` + n.command("", unitWord) + `
 Nice=10
 IOSchedulingClass=idle
 `,
@@ -76,7 +90,7 @@ they are lost nobody can read the backup, and nobody can make them again:
 	} else {
 		hour, minute, _ := strings.Cut(n.at, ":")
 		say("3. Every night at %s: a line for cron,\n     %s %s * * * %s\n   or with systemd (--systemd DIR writes them) two files:\n", n.at,
-			number(minute), number(hour), n.command(" -q"))
+			number(minute), number(hour), n.command(" -q", cronWord))
 		for _, name := range []string{"mayfly-push.service", "mayfly-push.timer"} {
 			say("     /etc/systemd/system/%s\n       %s\n", name, strings.ReplaceAll(strings.TrimSpace(n.units()[name]), "\n", "\n       "))
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -103,6 +104,10 @@ func (b *bench) syncOnce(ctx context.Context, name, dir string) (row, error) {
 			return row{}, err
 		}
 		argv = []string{b.mayfly, "run", "-c", config}
+	}
+	// Nobody pays for what the server has yet to write of another's files.
+	if err := exec.CommandContext(ctx, "sync").Run(); err != nil {
+		return row{}, err
 	}
 	s, _, err := run(ctx, b.dir, env, argv...)
 	return row{name: name, sample: s}, err

@@ -52,12 +52,13 @@ of it or one file, with times and permissions and every checksum verified. A
 restore that goes on where it was cut off is a job: sync: {to: DIR}.
 
 Of a host that pushes, PREFIX/HOST alone lists its snapshots; with PATHs, or -o
-DIR for all, an instance is started, or the run at work is asked, and the files
-are fetched with ssh and rsync: from the host's volume as it is now, or with --at
-from the newest good snapshot that is not younger, of which a temporary volume is
-made and deleted again. --at snap-... names one, partial ones, too. DIR is HOST
-unless -o says otherwise, and must be new or empty; with --overwrite it need not
-be, and what was cut off goes on. As root, owners, ACLs and attributes come, too.
+DIR for all, an instance is started, or the run at work or about to begin is
+asked, and the files are fetched with ssh and rsync: from the host's volume as it
+is now, or with --at from the newest good snapshot that is not younger, of which a
+temporary volume is made and deleted again. --at snap-... names one, also one that
+is partial or whose drill has failed. DIR is HOST unless -o says otherwise, and
+must be new or empty; with --overwrite it need not be, and what was cut off goes
+on. As root, owners, ACLs and attributes come, too.
 What the host has encrypted with gocryptfs is decrypted with its two files.
 It needs the config, and the permissions of mayfly start and status.
 

@@ -30,6 +30,7 @@ const (
 	tinyObject    = 32 << 10
 	smallAtOnce   = 16
 	copyBufferLen = 64 << 10
+	readAtOnce    = 512 << 10
 )
 
 var (
@@ -74,10 +75,34 @@ func (s *S3) Overwrite(ctx context.Context, key string, r io.Reader, size int64,
 	}
 	w := s.writer(ctx, key, over)
 	defer w.Close()
-	if err := copyAll(w, r, size); err != nil {
+	if err := w.readAll(r, size); err != nil {
 		return Object{}, err
 	}
 	return w.Commit()
+}
+
+// readAll writes size bytes, behind which r must end: it reads them into the
+// parts themselves.
+func (w *s3Writer) readAll(r io.Reader, size int64) error {
+	for left := size; left > 0; {
+		space, err := w.space()
+		if err != nil {
+			return err
+		}
+		// Not too much at once: whoever counts what was read is to hear of it.
+		k, err := io.ReadFull(r, space[:min(int64(len(space)), left, readAtOnce)])
+		left -= int64(k)
+		switch {
+		case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+			return fmt.Errorf("%d bytes of %d: %w", size-left, size, io.ErrUnexpectedEOF)
+		case err != nil:
+			return err
+		}
+		if err := w.took(space[:k]); err != nil {
+			return err
+		}
+	}
+	return ended(r)
 }
 
 // fill reads all of b, behind which r must end.

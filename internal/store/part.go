@@ -27,16 +27,16 @@ type part struct {
 
 func (p *part) full() bool { return p.size == len(p.bufs)*len(p.bufs[0]) }
 
-// fill copies from b what fits and returns how much that was.
-func (p *part) fill(b []byte) int {
-	n, each := 0, len(p.bufs[0])
-	for n < len(b) && p.size < len(p.bufs)*each {
-		k := copy(p.bufs[p.size/each][p.size%each:], b[n:])
-		n += k
-		p.size += k
-	}
-	p.sum = crc32.Update(p.sum, castagnoli, b[:n])
-	return n
+// space is what is left of the buffer that is being filled.
+func (p *part) space() []byte {
+	each := len(p.bufs[0])
+	return p.bufs[p.size/each][p.size%each:]
+}
+
+// took adds b, which stands at the beginning of space.
+func (p *part) took(b []byte) {
+	p.sum = crc32.Update(p.sum, castagnoli, b)
+	p.size += len(b)
 }
 
 // reader reads the part from its start; it can seek, so that a failed request

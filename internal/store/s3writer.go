@@ -68,25 +68,45 @@ func (s *S3) writer(ctx context.Context, key string, over replacing) *s3Writer {
 func (w *s3Writer) Write(b []byte) (int, error) {
 	n := 0
 	for n < len(b) {
-		if err := w.failure(); err != nil {
+		space, err := w.space()
+		if err != nil {
 			return n, err
 		}
-		if w.cur == nil {
-			if err := w.next(); err != nil {
-				return n, w.fail(err)
-			}
-		}
-		k := w.cur.fill(b[n:])
-		w.sum = crc32.Update(w.sum, castagnoli, b[n:n+k])
-		w.size += int64(k)
+		k := copy(space, b[n:])
 		n += k
-		if w.cur.full() {
-			if err := w.send(); err != nil {
-				return n, w.fail(err)
-			}
+		if err := w.took(space[:k]); err != nil {
+			return n, err
 		}
 	}
 	return n, nil
+}
+
+// space is what is left of a buffer to put bytes in.
+func (w *s3Writer) space() ([]byte, error) {
+	if err := w.failure(); err != nil {
+		return nil, err
+	}
+	if w.cur == nil {
+		if err := w.next(); err != nil {
+			return nil, w.fail(err)
+		}
+	}
+	return w.cur.space(), nil
+}
+
+// took counts the bytes at the beginning of space, and sends a part that is
+// full.
+func (w *s3Writer) took(b []byte) error {
+	w.cur.took(b)
+	w.sum = crc32.Update(w.sum, castagnoli, b)
+	w.size += int64(len(b))
+	if !w.cur.full() {
+		return nil
+	}
+	if err := w.send(); err != nil {
+		return w.fail(err)
+	}
+	return nil
 }
 
 // next begins a part: it waits for one buffer, or for all when the object has

@@ -39,9 +39,13 @@ func inside(t *testing.T) bool {
 		}
 		return true
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	limit := 8 * time.Minute
+	if os.Getenv("MAYFLY_E2E_ALL") != "" {
+		limit = 25 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit+time.Minute)
 	defer cancel()
-	c := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--propagation", "private", os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.count=1", "-test.timeout=8m")
+	c := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--propagation", "private", os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.count=1", fmt.Sprintf("-test.timeout=%s", limit))
 	c.Env = append(os.Environ(), envInside+"="+t.Name())
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := c.CombinedOutput()

@@ -45,8 +45,9 @@ func (s *server) parent(name string) (dir *os.File, base string, err error) {
 }
 
 // Filecmd does what has no answer but how it went.
-func (s *server) Filecmd(r *sftp.Request) error {
+func (s *server) Filecmd(r *sftp.Request) (err error) {
 	s.changed.Store(true)
+	defer func() { err = s.noted(err) }()
 	name := local(r.Filepath)
 	switch r.Method {
 	case "Setstat":
@@ -70,7 +71,7 @@ func (s *server) Filecmd(r *sftp.Request) error {
 // PosixRename renames over what is there.
 func (s *server) PosixRename(r *sftp.Request) error {
 	s.changed.Store(true)
-	return s.rename(local(r.Filepath), local(r.Target), true)
+	return s.noted(s.rename(local(r.Filepath), local(r.Target), true))
 }
 
 func (s *server) rename(from, to string, replace bool) error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,8 @@ import (
 
 // Serve serves dir until the client ends the session, and says whether it has
 // changed anything. The error is ErrUnfinished when the client left while files
-// were open for writing.
+// were open for writing, and ErrNotWritten, with the first reason, when the disk
+// did not take what came.
 func Serve(rwc io.ReadWriteCloser, dir string, o Options) (changed bool, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -30,9 +32,12 @@ func Serve(rwc io.ReadWriteCloser, dir string, o Options) (changed bool, err err
 		return s.changed.Load(), err
 	}
 	if n := s.unfinished.Load(); n > 0 {
-		return s.changed.Load(), fmt.Errorf("%w: %d", ErrUnfinished, n)
+		err = fmt.Errorf("%w: %d", ErrUnfinished, n)
 	}
-	return s.changed.Load(), nil
+	if lost := s.lost.Load(); lost != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %w", ErrNotWritten, *lost))
+	}
+	return s.changed.Load(), err
 }
 
 // A server holds one session. Everything but reads and writes is handled one
@@ -42,6 +47,21 @@ type server struct {
 	Options
 	changed    atomic.Bool
 	unfinished atomic.Int64 // files that were open for writing when the client left
+	lost       atomic.Pointer[error]
+}
+
+// disk are the errors that are nobody's wish: what was to be there is not.
+var disk = []error{
+	unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.EUCLEAN, unix.EFBIG, unix.ENAMETOOLONG, unix.EMLINK,
+	unix.ENOMEM, unix.EMFILE, unix.ENFILE,
+}
+
+// noted remembers the first failure of a change that the client may go on after.
+func (s *server) noted(err error) error {
+	if err != nil && slices.ContainsFunc(disk, func(d error) bool { return errors.Is(err, d) }) {
+		s.lost.CompareAndSwap(nil, &err)
+	}
+	return err
 }
 
 // A written file is open for writing.
@@ -52,6 +72,15 @@ type written struct {
 
 // TransferError says that the session has ended, and the file was not closed.
 func (w *written) TransferError(error) { w.server.unfinished.Add(1) }
+
+// WriteAt writes, and remembers what the disk did not take.
+func (w *written) WriteAt(b []byte, at int64) (int, error) {
+	n, err := w.File.WriteAt(b, at)
+	return n, w.server.noted(err)
+}
+
+// Close closes, likewise.
+func (w *written) Close() error { return w.server.noted(w.File.Close()) }
 
 var (
 	_ sftp.FileReader           = (*server)(nil)
@@ -115,8 +144,9 @@ func (s *server) writer(r *sftp.Request, f *os.File) sftp.WriterAtReaderAt {
 	return w
 }
 
-func (s *server) openWriter(r *sftp.Request, flags int) (*os.File, error) {
+func (s *server) openWriter(r *sftp.Request, flags int) (f *os.File, err error) {
 	s.changed.Store(true)
+	defer func() { err = s.noted(err) }()
 	name, want := local(r.Filepath), r.Pflags()
 	if want.Creat {
 		f, err := s.open(name, flags|os.O_CREATE|os.O_EXCL)
@@ -124,8 +154,7 @@ func (s *server) openWriter(r *sftp.Request, flags int) (*os.File, error) {
 			return f, err
 		}
 	}
-	f, err := s.open(name, flags)
-	if err != nil {
+	if f, err = s.open(name, flags); err != nil {
 		return nil, err
 	}
 	if err := s.mayChange(f); err != nil {
@@ -169,5 +198,5 @@ func (a *appender) WriteAt(b []byte, _ int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return a.File.WriteAt(b, end)
+	return a.written.WriteAt(b, end)
 }

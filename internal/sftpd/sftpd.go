@@ -12,6 +12,11 @@ import (
 // ErrUnfinished says that the client left while files were open for writing.
 var ErrUnfinished = errors.New("the client left while files were being written")
 
+// ErrNotWritten says that something of the client's could not be written: the
+// disk is full, or broken. The client has been told each time, and the one that
+// it was about is not there.
+var ErrNotWritten = errors.New("the client was told that something could not be written")
+
 // Options are what one session may do.
 type Options struct {
 	// Pull lets it read files. Without, it may list, look up and write: clients

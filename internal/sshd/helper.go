@@ -2,6 +2,8 @@ package sshd
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,8 +32,12 @@ func serveSFTP(task []byte) error {
 		os.Exit(128 + int(syscall.SIGTERM))
 	}()
 	changed, err := sftpd.Serve(stdio{}, jail.Dir, o)
-	if err == nil && changed {
+	switch {
+	case err == nil && changed:
 		os.Exit(statusChanged)
+	case errors.Is(err, syscall.ENOSPC):
+		fmt.Fprintln(os.Stderr, "mayfly:", err)
+		os.Exit(statusFull)
 	}
 	return err
 }
@@ -39,6 +45,9 @@ func serveSFTP(task []byte) error {
 // statusChanged is how an SFTP jail says that the session has gone well and has
 // changed something. The client gets 0.
 const statusChanged = 77
+
+// statusFull says that the disk is full, as rsync's exit status does.
+const statusFull = 11
 
 // stdio is standard input and output as one.
 type stdio struct{}

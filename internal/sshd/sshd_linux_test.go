@@ -15,6 +15,7 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 )
 
 func TestLogsInByKeyAlone(t *testing.T) {
@@ -192,6 +193,42 @@ func TestSFTPSession(t *testing.T) {
 	in := w.log.now().ended[0].In + w.log.now().ended[1].In
 	if e := w.log.now().ended[0]; e.Host != "a" || e.What != "sftp" || e.Exit != 0 || e.Error != "" || in < 3<<20 || in != w.log.now().in {
 		t.Errorf("%+v", w.log.now().ended)
+	}
+}
+
+// A client may go on after a file that did not fit, and leave in good order: the
+// session has failed all the same.
+func TestSFTPFull(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	w := newWorld(t, nil)
+	if err := unix.Mount("mayfly", w.dirs["a"], "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(w.dirs["a"], unix.MNT_DETACH) })
+	fs, err := sftp.NewClient(w.login("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range map[string]int{"large": 1 << 20, "small": 1} {
+		f, err := fs.OpenFile(name, os.O_WRONLY|os.O_CREATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(make([]byte, size)); (err != nil) != (name == "large") {
+			t.Errorf("%s: %v", name, err)
+		}
+		f.Close()
+		if name == "large" {
+			if err := fs.Remove(name); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	fs.Close()
+	eventually(t, "the session has ended", func() bool { return len(w.log.now().ended) == 1 })
+	if e := w.log.now().ended[0]; e.Exit != 11 || !e.Wrote || !strings.Contains(e.Output, "no space left on device") {
+		t.Errorf("%+v", e)
 	}
 }
 

@@ -109,6 +109,10 @@ func (h *host) moved(in, out int64) {
 // no fault of the transfer. https://download.samba.org/pub/rsync/rsync.1#EXIT_VALUES
 const vanished = 24
 
+// full is rsync's exit status, and that of an SFTP session, when a file could
+// not be written.
+const full = 11
+
 func (h *host) ended(s sshd.Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -211,6 +215,9 @@ func (h *host) failure() *runner.Problem {
 			what += fmt.Sprintf(" ended with rsync's exit code %d%s", s.Exit, meaning(s.Exit))
 		default:
 			what += fmt.Sprintf(" ended with exit code %d", s.Exit)
+			if s.Exit == full {
+				what += meaning(full)
+			}
 		}
 		said = append(said, what)
 		if s.Output != "" {
@@ -218,7 +225,7 @@ func (h *host) failure() *runner.Problem {
 		}
 	}
 	p.Reason = strings.Join(said, "; ")
-	if slices.ContainsFunc(slices.Collect(maps.Values(h.failed)), func(s sshd.Session) bool { return s.Exit == 11 }) {
+	if slices.ContainsFunc(slices.Collect(maps.Values(h.failed)), func(s sshd.Session) bool { return s.Exit == full }) {
 		p.Fix = "look whether the volume is full, and enlarge it: aws ec2 modify-volume; the next run enlarges the file system"
 	}
 	return p
@@ -229,7 +236,7 @@ func meaning(code int) string {
 	switch code {
 	case 10, 12, 20, 30:
 		return " (the connection or the host's rsync ended)"
-	case 11:
+	case full:
 		return " (a file could not be written)"
 	case 23:
 		return " (some files were not transferred)"

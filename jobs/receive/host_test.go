@@ -82,6 +82,7 @@ func TestOutcomes(t *testing.T) {
 		"a failed dry run":   {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 23, "") }, allThere, "", true},
 		"part of nothing":    {func(v *visit) { v.login(); v.host.promisedAll(); v.host.saidDone(true) }, nothing, "it could not send what it wanted to", true},
 		"sftp":               {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
+		"sftp full":          {func(v *visit) { v.login(); v.session("sftp", "", 11, "") }, inParts, "sftp ended with exit code 11 (a file could not be written): look whether the volume is full, and enlarge it", false},
 		"sftp cut, again":    {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
 		"refused":            {func(v *visit) { v.login(); v.host.wasRefused("-K is not allowed") }, nothing, "it logged in and was refused: -K is not allowed", false},
 	} {

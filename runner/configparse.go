@@ -90,7 +90,7 @@ func (v checker) schedule() {
 // place.
 func (v checker) jobs() {
 	deadline := v.c.Schedule.Deadline
-	names := map[JobName]int{}
+	names, hosts := map[JobName]int{}, map[string]int{}
 	for i, j := range v.c.Jobs {
 		path := fmt.Sprintf("jobs[%d]", i)
 		if first, dup := names[j.Name]; dup && j.Name != "" {
@@ -118,6 +118,19 @@ func (v checker) jobs() {
 			}
 			v.doc.Add(at, p.Reason, p.Fix)
 		}
+		v.hosts(i, path+"."+j.Kind, hosts)
+	}
+}
+
+// hosts keeps a host to one job: by its name alone its volume and its snapshots
+// are known, and what one job keeps, another would delete.
+func (v checker) hosts(i int, path string, seen map[string]int) {
+	for _, n := range v.c.Jobs[i].Config.Needs().Volumes {
+		if first, dup := seen[n.Host]; dup && first != i {
+			v.doc.Add(path+".hosts."+n.Host, fmt.Sprintf("jobs[%d] has a host of this name too, by which its volume and its snapshots are known", first), "give one another name, or keep it in one job")
+			continue
+		}
+		seen[n.Host] = i
 	}
 }
 

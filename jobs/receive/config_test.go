@@ -144,6 +144,22 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A host's volume and snapshots are known by its name: a second job with the
+// same host would delete what the first one keeps.
+func TestHostOfTwoJobs(t *testing.T) {
+	t.Parallel()
+	second := "  - name: others\n    receive:\n"
+	for hosts, says := range map[string]string{
+		fmt.Sprintf("{b: {volume: vol-00000000000000001, keys: [%q]}}", keyA): "jobs[1].receive.hosts.b: jobs[0] has a host of this name too",
+		fmt.Sprintf("{c: {size: 20, keys: [%q]}}", keyA):                      "",
+	} {
+		_, err := parse(lines(nil) + second + lines(map[string]string{"hosts": hosts, "keep": "1d"}))
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: %v", hosts, err)
+		}
+	}
+}
+
 // A secret that was pasted is not shown.
 func TestHidesPrivateKey(t *testing.T) {
 	t.Parallel()

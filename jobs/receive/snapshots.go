@@ -86,7 +86,7 @@ func (e *ending) prune(ctx context.Context) {
 	if what != allThere || e.taken.ID == "" || e.drilled != nil || e.drills.unread != nil {
 		return
 	}
-	for _, s := range expired(h.snapshots, e.config.Keep, e.env.Start) {
+	for _, s := range expired(h.snapshots, e.config.Keep, byBoth(e.env.Start, e.taken.Began)) {
 		if err := e.rec.Held(ctx); err != nil {
 			return
 		}
@@ -99,6 +99,16 @@ func (e *ending) prune(ctx context.Context) {
 		e.pruned++
 		e.rec.Log().Info(fmt.Sprintf("deleted the snapshot %s of %s, %s", s.ID, s.Began.UTC().Format(time.RFC3339), s.Tags[tagData]), runner.KeyItem, h.name)
 	}
+}
+
+// byBoth is the time by which snapshots are let go: the instance's, unless by
+// EC2's own clock, which said when the new snapshot began, it is not so late. A
+// clock that is ahead would let all of them go.
+func byBoth(own, ec2 time.Time) time.Time {
+	if ec2.Before(own) {
+		return ec2
+	}
+	return own
 }
 
 // expired are a host's snapshots that keep lets go, oldest first: completed

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -132,5 +133,47 @@ func TestAssign(t *testing.T) {
 		if v.ID != x.want || x.says == "" && p != nil || !strings.Contains(said, x.says) {
 			t.Errorf("%s %s: %q, %s", x.host, x.id, v.ID, said)
 		}
+	}
+}
+
+// deletions remembers which snapshots are deleted.
+type deletions struct {
+	runner.Volumes // nothing else is called
+	gone           []string
+}
+
+func (d *deletions) DeleteSnapshot(_ context.Context, id string) error {
+	d.gone = append(d.gone, id)
+	return nil
+}
+
+// A clock that is ahead lets no snapshot go before its time: EC2 knows how late
+// it is.
+func TestPruneByTheRightClock(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct {
+		own, ec2 time.Time
+		gone     int
+	}{
+		"right":            {now, now.Add(time.Hour), 1},
+		"ahead":            {now.AddDate(10, 0, 0), now.Add(time.Hour), 1},
+		"behind":           {now.AddDate(-10, 0, 0), now.Add(time.Hour), 0},
+		"EC2 said no time": {now, time.Time{}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := &deletions{}
+			r := newTidyRun(nil)
+			r.job.config, r.job.env.Volumes, r.job.env.Start = &Config{Keep: Keep{Within: runner.Duration(20 * day)}}, d, x.own
+			r.drills = &drills{run: r}
+			h := newHost("a", Host{}, nil, func() {})
+			h.good, h.transfers = 1, 1
+			h.snapshots = []runner.Snapshot{snap(1, "complete"), snap(2, "complete"), snap(3, "partial"), snap(19, "complete"), snap(30, "complete")}
+			e := &ending{run: r, host: h, taken: runner.Snapshot{ID: "snap-new", Began: x.ec2}}
+			e.prune(t.Context())
+			if len(d.gone) != x.gone || x.gone == 1 && d.gone[0] != "snap-30" {
+				t.Errorf("gone: %v", d.gone)
+			}
+		})
 	}
 }

@@ -23,9 +23,11 @@ type transferred struct {
 }
 
 // options are those that decide what comes: as root, owners, ACLs and all;
-// otherwise what its user may make.
+// otherwise what its user may make. What was cut off waits in a folder beside
+// it: a file has its name when all of it is there, and one that is replaced
+// stays until then.
 func (s *restoreSession) options() []string {
-	list := []string{"-aHS", "--numeric-ids", "--partial", "--timeout=300", "--exclude=/lost+found", "--exclude=/.mayfly-incoming", "--exclude=.rsync-partial/"}
+	list := []string{"-aHS", "--numeric-ids", "--partial-dir=.rsync-partial", "--timeout=300", "--exclude=/lost+found", "--exclude=/.mayfly-incoming", "--exclude=.rsync-partial/"}
 	if s.acls && os.Geteuid() == 0 {
 		list = append(list, "-A", "-X")
 	}

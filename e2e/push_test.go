@@ -261,6 +261,18 @@ func TestPushOldRsync(t *testing.T) {
 		t.Errorf("files were sent again: %s", again)
 	}
 	h.clean()
+
+	// One that speaks as 2.6.9 does is known by that: it does not tell the
+	// receiver what it could not read.
+	for _, protocol := range []string{"29", "30"} {
+		h.rsync("rsync", "--protocol="+protocol, "-a", filepath.Join(odd, "plain"), "HOST:").ok(t)
+		r.log.mu.Lock()
+		last := r.log.ended[len(r.log.ended)-1]
+		r.log.mu.Unlock()
+		if last.Exit != 0 || last.Old != (protocol == "29") {
+			t.Errorf("protocol %s: %+v", protocol, last)
+		}
+	}
 }
 
 // script runs what --print prints.

@@ -34,8 +34,12 @@ type Policy struct {
 // A Command is what may be run.
 type Command struct {
 	Push bool // the client sends; otherwise it reads
-	// DryRun says that nothing is to be changed (-n).
+	// DryRun says that nothing is to be changed (-n, --only-write-batch).
 	DryRun bool
+	// Old says that the client's rsync is from before 3.0, or speaks as one
+	// (openrsync does): it sends no -e (maybe_add_e_option in rsync's options.c),
+	// and such a client does not say in a push which files it could not read.
+	Old bool
 	// Options are rsync's, "--server" and "--sender" among them.
 	Options []string
 	Paths   []Path
@@ -71,7 +75,7 @@ func Parse(line string, p Policy, more func() ([]string, error)) (*Command, erro
 	if len(words) < 2 || words[0].text != "rsync" || words[1].text != "--server" {
 		return nil, refusef("only rsync's own server side is run, as 'rsync --server …': leave --rsync-path away")
 	}
-	c := &Command{Push: true, Options: []string{"--server"}}
+	c := &Command{Push: true, Old: true, Options: []string{"--server"}}
 	words = words[2:]
 	if len(words) > 0 && words[0].text == "--sender" {
 		c.Push = false
@@ -200,6 +204,7 @@ func (r *reader) option(words []word) (used int, err error) {
 	default:
 		r.Options = append(r.Options, "--"+name)
 	}
+	r.DryRun = r.DryRun || name == "only-write-batch"
 	return used, nil
 }
 
@@ -215,6 +220,7 @@ func (r *reader) letters(text string) error {
 		}
 		r.DryRun = r.DryRun || l == 'n'
 	}
+	r.Old = r.Old && m[2] == ""
 	if kept := strings.ReplaceAll(m[1], "s", "") + m[2]; kept != "" {
 		r.Options = append(r.Options, "-"+kept)
 	}

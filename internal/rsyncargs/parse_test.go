@@ -199,3 +199,27 @@ func TestSecluded(t *testing.T) {
 		t.Errorf("%d bytes left, %v", r.Len(), err)
 	}
 }
+
+// What changes nothing is told from a push; and an rsync from before 3.0, which
+// does not say here which files it could not send, from one that does.
+func TestParseKinds(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]Command{
+		"rsync --server -logDtpre.iLsfxCIvu . x":                      {Push: true},
+		"rsync --server -nlogDtpre.iLsfxCIvu . x":                     {Push: true, DryRun: true},
+		"rsync --server -logDtpre.iLsfxCIvu --only-write-batch=X . x": {Push: true, DryRun: true},
+		"rsync --server -logDtpr . x":                                 {Push: true, Old: true},
+		"rsync --server -logDtpr --delete --numeric-ids . x":          {Push: true, Old: true},
+		"rsync --server -ve.iLsf -logDtpr . x":                        {Push: true},
+		"rsync --server --sender -logDtpr . x":                        {Old: true},
+	} {
+		c, err := Parse(line, Policy{Pull: true}, nil)
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if c.Push != want.Push || c.DryRun != want.DryRun || c.Old != want.Old {
+			t.Errorf("%s: %+v", line, c)
+		}
+	}
+}

@@ -51,6 +51,9 @@ type Session struct {
 	Path    string
 	Address net.Addr
 	Began   time.Time
+	// Old says that it is a push of an rsync from before 3.0, or of openrsync:
+	// it ends well here also when the client could not read some of its files.
+	Old bool
 
 	// In Ended only. Wrote says that it may have changed something.
 	Ended   time.Time

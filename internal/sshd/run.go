@@ -13,14 +13,14 @@ import (
 // chunk is how much is moved at once: many of the SSH packets of 32 KiB.
 const chunk = 256 << 10
 
-// run runs one command in a jail, and returns its status.
-func (s *session) run(what, path string, spec jail.Spec) int {
+// run runs one command in a jail, and returns its status. report has what it is.
+func (s *session) run(report Session, spec jail.Spec) int {
 	config := &s.server.config
-	if why := s.host.enter(s, what != "sftp"); why != "" {
+	if why := s.host.enter(s, report.What != "sftp"); why != "" {
 		return s.refuse(why)
 	}
 	defer s.host.leave(s)
-	report := Session{Host: s.host.Name, What: what, Path: path, Address: s.net.RemoteAddr(), Began: time.Now()}
+	report.Host, report.Address, report.Began = s.host.Name, s.net.RemoteAddr(), time.Now()
 	s.last.Store(report.Began.Unix())
 	config.Observer.Began(report)
 	defer func() { config.Observer.Ended(report) }()
@@ -72,7 +72,7 @@ func (s *session) run(what, path string, spec jail.Spec) int {
 		_ = f.Close()
 	}
 	report.Wrote = !spec.ReadOnly
-	if what == "sftp" && (status == 0 || status == statusChanged) {
+	if report.What == "sftp" && (status == 0 || status == statusChanged) {
 		report.Wrote, status = status == statusChanged, 0
 	}
 	report.Ended, report.Exit = time.Now(), status

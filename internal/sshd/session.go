@@ -158,7 +158,7 @@ func (s *session) rsync(line string) int {
 	case c.DryRun:
 		what = "rsync dry run"
 	}
-	return s.run(what, strings.Join(paths, " "), spec)
+	return s.run(Session{What: what, Path: strings.Join(paths, " "), Old: c.Old && what == "rsync push"}, spec)
 }
 
 // secluded reads the arguments that -s announces, for as long as a login may
@@ -170,7 +170,9 @@ func (s *session) secluded() ([]string, error) {
 }
 
 // sftp serves SFTP.
-func (s *session) sftp() int { return s.run("sftp", "", jail.Spec{ReadOnly: s.host.ReadOnly}) }
+func (s *session) sftp() int {
+	return s.run(Session{What: "sftp"}, jail.Spec{ReadOnly: s.host.ReadOnly})
+}
 
 // task is what the jail of an SFTP session is told.
 func (s *session) task() ([]byte, error) {

@@ -36,8 +36,9 @@ type host struct {
 	transfers int       // that changed something
 	good      int       // of them, that ended well
 	last      time.Time // when a session began or ended, or bytes moved
-	done      bool      // it said so, and nothing began since
+	done      bool      // it said so, and nothing began since that could change something
 	promised  bool      // it said that it will say so
+	old       bool      // a push came of an rsync that does not tell what it lacks
 	partial   bool      // it said that not all has come
 	in, out   int64
 	from      []string // addresses, at most a few
@@ -57,7 +58,7 @@ func (h *host) finished(now time.Time, idle time.Duration) bool {
 	if len(h.running) > 0 {
 		return false
 	}
-	return h.done || !h.promised && h.good > 0 && len(h.failed) == 0 && now.Sub(h.last) >= idle
+	return h.done || !h.promised && !h.old && h.good > 0 && len(h.failed) == 0 && now.Sub(h.last) >= idle
 }
 
 // seen reports whether the host has logged in.
@@ -94,7 +95,16 @@ func (h *host) began(s sshd.Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.running[s.What]++
-	h.last, h.done = s.Began, false
+	h.last = s.Began
+	if !changesNothing(s) {
+		h.done = false
+	}
+}
+
+// changesNothing reports whether a session is none of those by which a backup
+// comes.
+func changesNothing(s sshd.Session) bool {
+	return s.What == "rsync pull" || s.What == "rsync dry run"
 }
 
 func (h *host) moved(in, out int64) {
@@ -120,7 +130,7 @@ func (h *host) ended(s sshd.Session) {
 		delete(h.running, s.What)
 	}
 	h.last = s.Ended
-	if s.What == "rsync pull" || s.What == "rsync dry run" {
+	if changesNothing(s) {
 		return // which is the host's affair
 	}
 	key := s.What + " " + s.Path
@@ -134,6 +144,7 @@ func (h *host) ended(s sshd.Session) {
 	if s.Wrote {
 		h.transfers++
 		h.good++
+		h.old = h.old || s.Old
 		if f, ok := h.failed[key]; ok && s.Began.After(f.Ended) {
 			delete(h.failed, key)
 		}
@@ -184,6 +195,11 @@ func (h *host) outcome() (came, *runner.Problem) {
 		return nothing, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it says that it could not send what it wanted to", Fix: "its own log says why"}
 	case h.promised && !h.done && h.transfers > 0:
 		return inParts, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it did not say that it has sent all", Fix: "look at its own log; its next push goes on"}
+	case h.old && !h.done:
+		return inParts, &runner.Problem{
+			Item: h.name, Doing: "receive", Reason: "its rsync is from before 3.0, or openrsync, does not tell the receiver which files it could not read, and the host did not say done",
+			Fix: "let it say done when its rsync has ended with 0 or 24, as the script in docs/hosts.md does, or install rsync 3.1 or later",
+		}
 	case h.good > 0:
 		return allThere, nil
 	case h.done:

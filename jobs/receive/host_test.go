@@ -30,7 +30,8 @@ func (v *visit) login() {
 
 // session is one from its beginning to its end.
 func (v *visit) session(what, path string, exit int, cut string) {
-	s := sshd.Session{Host: "a", What: what, Path: path, Began: v.at}
+	what, old := strings.CutSuffix(what, ", old")
+	s := sshd.Session{Host: "a", What: what, Path: path, Began: v.at, Old: old}
 	v.host.began(s)
 	v.at = v.at.Add(time.Minute)
 	s.Ended, s.Exit, s.Cut, s.Wrote = v.at, exit, cut, what != "rsync pull"
@@ -40,7 +41,7 @@ func (v *visit) session(what, path string, exit int, cut string) {
 
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	const push = "rsync push"
+	const push, oldPush = "rsync push", "rsync push, old"
 	for name, x := range map[string]struct {
 		do       func(*visit)
 		came     came
@@ -76,15 +77,32 @@ func TestOutcomes(t *testing.T) {
 			v.session(push, ".", 0, "")
 			v.host.saidDone(false)
 		}, allThere, "", true},
-		"done, and again":    {func(v *visit) { v.login(); v.host.saidDone(false); v.session("rsync pull", "x", 0, "") }, nothing, "sent nothing", false},
-		"a pull alone":       {func(v *visit) { v.login(); v.session("rsync pull", "x", 0, "") }, nothing, "it logged in and sent nothing", false},
-		"a pull that failed": {func(v *visit) { v.login(); v.session(push, "x", 0, ""); v.session("rsync pull", "x", 12, "") }, allThere, "", true},
-		"a failed dry run":   {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 23, "") }, allThere, "", true},
-		"part of nothing":    {func(v *visit) { v.login(); v.host.promisedAll(); v.host.saidDone(true) }, nothing, "it could not send what it wanted to", true},
-		"sftp":               {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
-		"sftp full":          {func(v *visit) { v.login(); v.session("sftp", "", 11, "") }, inParts, "sftp ended with exit code 11 (a file could not be written): look whether the volume is full, and enlarge it", false},
-		"sftp cut, again":    {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
-		"refused":            {func(v *visit) { v.login(); v.host.wasRefused("-K is not allowed") }, nothing, "it logged in and was refused: -K is not allowed", false},
+		"done, and a pull": {func(v *visit) { v.login(); v.host.saidDone(false); v.session("rsync pull", "x", 0, "") }, saidSo, "", true},
+		"done, and a dry run": {func(v *visit) {
+			v.login()
+			v.host.promisedAll()
+			v.session(push, ".", 0, "")
+			v.host.saidDone(false)
+			v.session("rsync dry run", ".", 0, "")
+		}, allThere, "", true},
+		"done, and again": {func(v *visit) {
+			v.login()
+			v.host.promisedAll()
+			v.session(push, ".", 0, "")
+			v.host.saidDone(false)
+			v.session(push, ".", 0, "")
+		}, inParts, "did not say that it has sent all", false},
+		"an old rsync":           {func(v *visit) { v.login(); v.session(oldPush, ".", 0, "") }, inParts, "does not tell the receiver which files it could not read", false},
+		"an old rsync that says": {func(v *visit) { v.login(); v.session(oldPush, ".", 0, ""); v.host.saidDone(false) }, allThere, "", true},
+		"an old rsync looks":     {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 0, "") }, allThere, "", true},
+		"a pull alone":           {func(v *visit) { v.login(); v.session("rsync pull", "x", 0, "") }, nothing, "it logged in and sent nothing", false},
+		"a pull that failed":     {func(v *visit) { v.login(); v.session(push, "x", 0, ""); v.session("rsync pull", "x", 12, "") }, allThere, "", true},
+		"a failed dry run":       {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 23, "") }, allThere, "", true},
+		"part of nothing":        {func(v *visit) { v.login(); v.host.promisedAll(); v.host.saidDone(true) }, nothing, "it could not send what it wanted to", true},
+		"sftp":                   {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
+		"sftp full":              {func(v *visit) { v.login(); v.session("sftp", "", 11, "") }, inParts, "sftp ended with exit code 11 (a file could not be written): look whether the volume is full, and enlarge it", false},
+		"sftp cut, again":        {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
+		"refused":                {func(v *visit) { v.login(); v.host.wasRefused("-K is not allowed") }, nothing, "it logged in and was refused: -K is not allowed", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

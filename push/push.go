@@ -42,6 +42,9 @@ type Pusher struct {
 	until time.Time // give up then
 	// reached is that the receiver has taken something.
 	reached bool
+	// away is that the window was seen closed since the receiver was told that
+	// this begins: who is there now may be another, which has been told nothing.
+	away bool
 }
 
 // ErrRefused is what a push is refused for before anything was done.
@@ -197,6 +200,11 @@ func (p *Pusher) send(ctx context.Context, t transfer) SourceResult {
 		if err := t.check(); err != nil { // the disk may have gone meanwhile
 			return attempt{}, failed, err.Error()
 		}
+		if p.away && !p.DryRun {
+			if a, o, why := p.word(ctx, place, "begin"); o != whole {
+				return a, o, why
+			}
+		}
 		r.Tries++
 		a := p.attempt(ctx, t, place)
 		r.Files, r.Deleted, r.Bytes = r.Files+a.sent.Files, r.Deleted+a.sent.Deleted, r.Bytes+a.sent.Bytes
@@ -218,14 +226,20 @@ func (p *Pusher) tell(ctx context.Context, word string) (Verdict, string) {
 	if p.DryRun {
 		return Complete, ""
 	}
-	return p.try(ctx, func(place Place) (attempt, outcome, string) {
-		errors := &heldBack{w: p.Errors}
-		a := p.run(ctx, p.Config.sayArgs(place, p.known, word), "", io.Discard, errors)
-		a.errors = errors
-		o, why := p.Config.judge(a.code, a.stderr)
-		if unknownWord.MatchString(why) { // an older receiver
-			o, why = whole, ""
-		}
-		return a, o, why
-	})
+	return p.try(ctx, func(place Place) (attempt, outcome, string) { return p.word(ctx, place, word) })
+}
+
+// word says a word to who is there, once.
+func (p *Pusher) word(ctx context.Context, place Place, word string) (attempt, outcome, string) {
+	errors := &heldBack{w: p.Errors}
+	a := p.run(ctx, p.Config.sayArgs(place, p.known, word), "", io.Discard, errors)
+	a.errors = errors
+	o, why := p.Config.judge(a.code, a.stderr)
+	if unknownWord.MatchString(why) { // an older receiver
+		o, why = whole, ""
+	}
+	if o == whole && word == "begin" {
+		p.away = false
+	}
+	return a, o, why
 }

@@ -22,10 +22,12 @@ func (p *Pusher) try(ctx context.Context, do func(Place) (attempt, outcome, stri
 	gap, last := firstGap, ""
 	for {
 		place, why := p.find(ctx)
+		p.away = p.away || why != ""
 		if why == "" && ctx.Err() == nil {
 			var a attempt
 			var o outcome
 			a, o, why = do(place)
+			p.away = p.away || o == later && (closes.MatchString(a.stderr) || notOpen.MatchString(a.stderr))
 			if a.errors != nil && (p.Verbose || !login.MatchString(a.stderr)) { // what ssh says, the reason says better
 				a.errors.release()
 			}

@@ -139,8 +139,10 @@ func reason(err error) string {
 	return "it did not log in: " + printable(err.Error())
 }
 
-func (c *connection) refused(why string) {
-	r := Refusal{Address: c.net.RemoteAddr(), Reason: why}
+func (c *connection) refused(why string) { c.report(Refusal{Reason: why}) }
+
+func (c *connection) report(r Refusal) {
+	r.Address = c.net.RemoteAddr()
 	if c.host != nil {
 		r.Host = c.host.Name
 	}

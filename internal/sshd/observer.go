@@ -39,6 +39,7 @@ type Refusal struct {
 	Host    string // "" before a login
 	Address net.Addr
 	Reason  string // for people; what it quotes of the client's is printable
+	Push    bool   // it was to bring something, and nothing came
 }
 
 // A Session is one command of a host's.

@@ -3,6 +3,7 @@ package sshd
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,15 @@ func (s *session) refuse(why string) int {
 	return 1
 }
 
+// refuseCopy is refuse, of a command line of rsync or scp, which was to bring
+// something unless it says --sender or -f.
+func (s *session) refuseCopy(line, why string) int {
+	words := strings.Fields(line)
+	s.report(Refusal{Reason: why, Push: !slices.Contains(words, "--sender") && !slices.Contains(words, "-f")})
+	s.say(why)
+	return 1
+}
+
 func (s *session) say(text string) { fmt.Fprintf(s.channel.Stderr(), "mayfly: %s\n", text) }
 
 // command runs a command line.
@@ -116,9 +126,9 @@ func (s *session) command(line string) int {
 	case rsyncargs.Is(line):
 		return s.rsync(line)
 	case name == "scp" || strings.HasSuffix(name, "/scp"):
-		return s.refuse("SCP is not spoken here: use SFTP (scp -s, or sftp; in WinSCP choose the protocol SFTP)")
+		return s.refuseCopy(line, "SCP is not spoken here: use SFTP (scp -s, or sftp; in WinSCP choose the protocol SFTP)")
 	case strings.HasPrefix(line, "sudo rsync") || strings.Contains(name, "/rsync"):
-		return s.refuse("rsync is found by itself here: leave --rsync-path away")
+		return s.refuseCopy(line, "rsync is found by itself here: leave --rsync-path away")
 	}
 	return s.refuse(printable(name) + " is not run here, only rsync, SFTP and the command 'done'")
 }
@@ -140,7 +150,7 @@ func (s *session) rsync(line string) int {
 		Root: h.Root, Dir: jail.Dir, Pull: h.Pull || h.ReadOnly, ReadOnly: h.ReadOnly, AppendOnly: h.AppendOnly, Scratch: jail.Scratch,
 	}, s.secluded)
 	if err != nil {
-		return s.refuse(err.Error())
+		return s.refuseCopy(line, err.Error())
 	}
 	spec := jail.Spec{
 		Argv:     append(append([]string{s.server.config.Rsync}, c.Options...), "--", "."),

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,7 @@ func TestRefusesAllElse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	c := w.login("a")
+	pushes := []string{"scp -t /x", "sudo rsync --server . x", "/usr/bin/rsync --server . x", "rsync --daemon", "rsync --server -e.iLsf . ../b", "rsync --server -vlogDtpre.iLsf . a; id"}
 	for line, want := range map[string]string{
 		"ls -l":                                  "ls is not run here",
 		"sh -c id":                               "sh is not run here",
@@ -94,6 +96,10 @@ func TestRefusesAllElse(t *testing.T) {
 		}
 		if !strings.Contains(w.log.reasons(), want) {
 			t.Errorf("%.50q: %q was not told", line, want)
+		}
+		refused := w.log.now().refused
+		if last := refused[len(refused)-1]; last.Push != slices.Contains(pushes, line) {
+			t.Errorf("%.50q: it was to bring something: %v", line, last.Push)
 		}
 	}
 	s, err := c.NewSession()

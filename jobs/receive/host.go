@@ -44,6 +44,7 @@ type host struct {
 	from      []string // addresses, at most a few
 	logins    int
 	refused   string // the last refusal after a login
+	turned    string // that of a push, after which none has ended well
 }
 
 func newHost(name string, spec Host, item *runner.Item, wake func()) *host {
@@ -58,7 +59,7 @@ func (h *host) finished(now time.Time, idle time.Duration) bool {
 	if len(h.running) > 0 {
 		return false
 	}
-	return h.done || !h.promised && !h.old && h.good > 0 && len(h.failed) == 0 && now.Sub(h.last) >= idle
+	return h.done || !h.promised && !h.old && h.good > 0 && len(h.failed) == 0 && h.turned == "" && now.Sub(h.last) >= idle
 }
 
 // seen reports whether the host has logged in.
@@ -144,6 +145,7 @@ func (h *host) ended(s sshd.Session) {
 	if s.Wrote {
 		h.transfers++
 		h.good++
+		h.turned = ""
 		h.old = h.old || s.Old
 		if f, ok := h.failed[key]; ok && s.Began.After(f.Ended) {
 			delete(h.failed, key)
@@ -166,10 +168,13 @@ func (h *host) promisedAll() {
 	h.promised, h.done, h.partial = true, false, false
 }
 
-func (h *host) wasRefused(why string) {
+func (h *host) wasRefused(f sshd.Refusal) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.refused = why
+	h.refused = f.Reason
+	if f.Push {
+		h.turned = f.Reason
+	}
 }
 
 // What came of a host's transfers.
@@ -189,6 +194,8 @@ func (h *host) outcome() (came, *runner.Problem) {
 	switch {
 	case len(h.failed) > 0:
 		return inParts, h.failure()
+	case h.turned != "" && h.transfers > 0:
+		return inParts, &runner.Problem{Item: h.name, Doing: "receive", Reason: "a push of it was refused: " + h.turned, Fix: fixRefused}
 	case h.partial && h.transfers > 0:
 		return inParts, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it says that not all it wanted to send has come", Fix: "its own log says why; its next push goes on"}
 	case h.partial:
@@ -202,15 +209,19 @@ func (h *host) outcome() (came, *runner.Problem) {
 		}
 	case h.good > 0:
 		return allThere, nil
+	case h.turned != "": // whatever it says
+		return nothing, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it logged in and was refused: " + h.turned, Fix: fixRefused}
 	case h.done:
 		return saidSo, nil
 	case h.logins > 0 && h.refused != "":
-		return nothing, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it logged in and was refused: " + h.refused, Fix: "change what the host calls; docs/hosts.md has commands that work"}
+		return nothing, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it logged in and was refused: " + h.refused, Fix: fixRefused}
 	case h.logins > 0:
 		return nothing, &runner.Problem{Item: h.name, Doing: "receive", Reason: "it logged in and sent nothing", Fix: "look at the host's own log"}
 	}
 	return nothing, nil
 }
+
+const fixRefused = "change what the host calls; docs/hosts.md has commands that work"
 
 // failure is about the transfers that failed; h.mu is held.
 func (h *host) failure() *runner.Problem {

@@ -28,6 +28,9 @@ func (v *visit) login() {
 	v.host.login(sshd.Login{Host: "a", Address: &net.TCPAddr{IP: net.ParseIP("203.0.113.5"), Port: 4711}})
 }
 
+// turned is a push that is refused.
+func (v *visit) turned() { v.host.wasRefused(sshd.Refusal{Reason: "-K is not allowed", Push: true}) }
+
 // session is one from its beginning to its end.
 func (v *visit) session(what, path string, exit int, cut string) {
 	what, old := strings.CutSuffix(what, ", old")
@@ -102,7 +105,7 @@ func TestOutcomes(t *testing.T) {
 		"sftp":                   {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
 		"sftp full":              {func(v *visit) { v.login(); v.session("sftp", "", 11, "") }, inParts, "sftp ended with exit code 11 (a file could not be written): look whether the volume is full, and enlarge it", false},
 		"sftp cut, again":        {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
-		"refused":                {func(v *visit) { v.login(); v.host.wasRefused("-K is not allowed") }, nothing, "it logged in and was refused: -K is not allowed", false},
+		"refused":                {func(v *visit) { v.login(); v.host.wasRefused(sshd.Refusal{Reason: "-K is not allowed"}) }, nothing, "it logged in and was refused: -K is not allowed", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ func (r *run) Login(l sshd.Login) {
 // Refused implements sshd.Observer.
 func (r *run) Refused(f sshd.Refusal) {
 	if h := r.byName[f.Host]; h != nil {
-		h.wasRefused(f.Reason)
+		h.wasRefused(f)
 	}
 	r.door.refused(f)
 }

@@ -121,7 +121,8 @@ func (d *drills) due(name string) bool {
 		return false // somebody waits for files
 	}
 	last, ok := d.done.Hosts[name]
-	return !ok || last.Problem != "" || time.Since(last.At)+early >= time.Duration(d.config.Drill.Every)
+	age := time.Since(last.At) // of one that is still to be, by a clock that was wrong, nothing is known
+	return !ok || last.Problem != "" || age < -early || age+early >= time.Duration(d.config.Drill.Every)
 }
 
 // drill compares a sample of a snapshot with the volume, which was cleanly
@@ -244,7 +245,38 @@ func (e *ending) compare(ctx context.Context, m *volume.Mounted, snap runner.Sna
 			err = errors.Join(err, closing)
 		}
 	}()
-	return drill.Compare(ctx, c.mounted.Point, live.Point, drill.Limits{
-		Files: cmp.Or(e.config.Drill.Files, defaultFiles), Bytes: drillBytes, Large: drillLarge, Entries: drillEntries, Exact: exact, Taken: snap.Began,
+	return answered(ctx, answerTime, func() (drill.Result, error) {
+		return drill.Compare(ctx, c.mounted.Point, live.Point, drill.Limits{
+			Files: cmp.Or(e.config.Drill.Files, defaultFiles), Bytes: drillBytes, Large: drillLarge, Entries: drillEntries, Exact: exact, Taken: snap.Began,
+		})
 	})
+}
+
+// answerTime is how long a disk may take to answer when the time is up.
+const answerTime = 10 * time.Second
+
+// answered is what work returns, which ends with ctx; unless it hangs in the
+// kernel, in a read that a disk does not answer: then nobody waits for it.
+func answered[T any](ctx context.Context, patience time.Duration, work func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	over := make(chan result, 1)
+	go func() {
+		v, err := work()
+		over <- result{v, err}
+	}()
+	select {
+	case r := <-over:
+		return r.value, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-over:
+		return r.value, r.err
+	case <-time.After(patience):
+		var none T
+		return none, fmt.Errorf("a disk does not answer: %w", context.Cause(ctx))
+	}
 }

@@ -110,6 +110,8 @@ func TestDrillDue(t *testing.T) {
 		"failed":      {last: Drilled{At: time.Now().Add(-day), Problem: "x"}, want: true},
 		"long ago":    {last: Drilled{At: time.Now().Add(-31 * day)}, want: true},
 		"almost":      {last: Drilled{At: time.Now().Add(-30*day + time.Hour)}, want: true}, // the run of that day was later
+		"years ahead": {last: Drilled{At: time.Now().AddDate(10, 0, 0)}, want: true},        // by a clock that was wrong
+		"an hour on":  {last: Drilled{At: time.Now().Add(time.Hour)}},
 		"for a while": {last: Drilled{At: time.Now().Add(-31 * day)}, alone: true},
 	} {
 		r := &run{job: &job{config: &Config{Drill: &Drill{Every: runner.Duration(30 * day)}}, env: runner.Env{Store: st, Prefix: name}}}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mayfly/internal/volume"
@@ -80,4 +81,28 @@ func TestCopyFailed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no answer") || !slices.Equal(v.gone, []string{"vol-made"}) {
 		t.Errorf("%v; deleted: %q", err, v.gone)
 	}
+}
+
+// A comparison that ends is waited for, also when the time is up meanwhile; one
+// that hangs in the kernel holds nobody up.
+func TestAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for name, x := range map[string]struct {
+			takes time.Duration
+			want  int
+		}{"in time": {time.Minute, 7}, "just not": {time.Hour + time.Second, 7}, "never": {100 * time.Hour, 0}} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			began := time.Now()
+			got, err := answered(ctx, answerTime, func() (int, error) { time.Sleep(x.takes); return 7, nil })
+			cancel()
+			if got != x.want || (err == nil) != (x.want == 7) || time.Since(began) > time.Hour+answerTime {
+				t.Errorf("%s: %d, %v after %s", name, got, err, time.Since(began))
+			}
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+		time.Sleep(200 * time.Hour) // until the last one has ended, too
+	})
 }

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxKey is S3's limit for a key, in bytes of UTF-8.
+// MaxKey is S3's limit for a key, in bytes of UTF-8.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
-const maxKey = 1024
+const MaxKey = 1024
 
 // CheckKey says what is wrong with key, or nothing: keys are slash-separated
 // relative paths in UTF-8 without empty, "." or ".." parts.
@@ -19,8 +19,8 @@ func CheckKey(key string) error {
 	switch {
 	case key == "":
 		problem = "it is empty"
-	case len(key) > maxKey:
-		problem = fmt.Sprintf("it is longer than %d bytes", maxKey)
+	case len(key) > MaxKey:
+		problem = fmt.Sprintf("it is longer than %d bytes", MaxKey)
 	case !utf8.ValidString(key):
 		problem = "it is not UTF-8"
 	case strings.ContainsFunc(key, unicode.IsControl):

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,16 +74,35 @@ func (j *job) keep(ctx context.Context, rec *runner.Recorder, item *runner.Item,
 
 // walk keeps what is in one directory, and below it. p is its path.
 func (k *keeping) walk(ctx context.Context, dir *os.Root, p string) {
-	list, err := fs.ReadDir(dir.FS(), ".")
+	open, err := dir.Open(".")
 	if err != nil {
 		k.failure(p, err)
+		return
 	}
+	defer open.Close()
+	for ctx.Err() == nil {
+		list, err := open.ReadDir(1024)
+		if err != nil && !errors.Is(err, io.EOF) {
+			k.failure(p, err)
+		}
+		if err != nil {
+			return
+		}
+		slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+		k.some(ctx, dir, p, list)
+	}
+}
+
+// some keeps a part of what is in one directory.
+func (k *keeping) some(ctx context.Context, dir *os.Root, p string, list []fs.DirEntry) {
 	for _, d := range list {
 		if ctx.Err() != nil {
 			return
 		}
 		at := path.Join(p, d.Name())
 		switch {
+		case d.IsDir() && len(k.job.prefix()+at) > store.MaxKey:
+			k.failure(at, fmt.Errorf("no name below it can be held by the store: they are longer than %d bytes", store.MaxKey))
 		case d.IsDir():
 			sub, err := within(dir, d.Name())
 			if err != nil {

@@ -267,3 +267,22 @@ func TestConfinedGainsNothing(t *testing.T) {
 		t.Errorf("else: %q: the test tests nothing", got)
 	}
 }
+
+// Directories nested deeper than there are descriptors take neither memory nor
+// time, whether they are to be kept or to be removed.
+func TestDeepDirectories(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	begun := time.Now()
+	it := w.run(Config{Artifacts: "out", Argv: []string{w.helper(), "nest", "out", "15000"}})
+	if it.Outcome != runner.Failed || it.Problem == nil {
+		t.Fatalf("%s %v", it.Outcome, it.Problem)
+	}
+	says(t, it.Problem.Reason, "no name below it can be held by the store")
+	if took := time.Since(begun); took > 40*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	for _, p := range w.rec.Snapshot().Warnings {
+		t.Error(p.String())
+	}
+}

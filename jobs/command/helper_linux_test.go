@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 		case "leaves":
 			leave(os.Args[2:])
 			return
+		case "nest":
+			nest(os.Args[2], os.Args[3])
+			return
 		case "hog":
 			hog(os.Args[2])
 			return
@@ -68,6 +71,19 @@ func (w *world) helper() string {
 		w.t.Fatal(err)
 	}
 	return name
+}
+
+// nest makes directories one in the other, and a file in the last.
+func nest(dir, depth string) {
+	n, _ := strconv.Atoi(depth)
+	err := os.Chdir(dir)
+	for i := 0; i < n && err == nil; i++ {
+		err = errors.Join(syscall.Mkdir("nest", 0o755), syscall.Chdir("nest"))
+	}
+	if err = errors.Join(err, os.WriteFile("file", nil, 0o600)); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 }
 
 // hog uses so many bytes of memory.

@@ -141,39 +141,6 @@ func (w *workplace) remove(ctx context.Context, rec *runner.Recorder) {
 		err = errors.New("it takes too long")
 	}
 	if err != nil {
-		rec.Warn(runner.Problem{Doing: "remove the command's files below", Item: w.base, Reason: err.Error(), Fix: "remove them yourself"})
+		rec.Warn(runner.Problem{Doing: "remove the command's files below", Item: w.base, Reason: runner.OneLine(err.Error(), 300), Fix: "remove them yourself"})
 	}
-}
-
-// clear removes a tree, directories that their owner may not write to
-// included, and nothing of what is mounted there.
-func clear(dir string) error {
-	if dir == "" {
-		return nil
-	}
-	real, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return err
-	}
-	if err := unmountBelow(real); err != nil {
-		return err
-	}
-	if os.RemoveAll(dir) == nil {
-		return nil
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	// What cannot be opened up, RemoveAll says.
-	_ = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			if root.Chmod(p, 0o700) == nil && err != nil {
-				return nil
-			}
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
 }

@@ -82,6 +82,9 @@ func (r *restoring) tree(ctx context.Context, t *dirsync.Tree, dir string) error
 		asOf = " as of " + moment(t.Changed, time.Local)
 	}
 	fmt.Fprintf(r.app.stdout, "Restored %s%s into %s: %s, %s.\n", what, asOf, dir, runner.FormatCount(res.Files, "files"), runner.FormatSize(res.Bytes))
+	if res.Index != nil {
+		fmt.Fprintf(r.app.stderr, "mayfly: whether the store has lost files is not known: %s\n", runner.OneLine(res.Index.Error(), 300))
+	}
 	if res.Missed == 0 {
 		return nil
 	}

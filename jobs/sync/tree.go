@@ -86,7 +86,7 @@ type File struct {
 // Files yields what the store has, in the order of its keys. An error ends it.
 func (t *Tree) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
-		for p, err := range t.pairs(ctx) {
+		for p, err := range t.pairs(ctx, func(error) {}) {
 			if err != nil {
 				yield(File{}, err)
 				return
@@ -99,9 +99,10 @@ func (t *Tree) Files(ctx context.Context) iter.Seq2[File, error] {
 }
 
 // each calls file for each, and missing with the path of each that the index
-// has and the store has not.
-func (t *Tree) each(ctx context.Context, file func(File), missing, other func(path string)) error {
-	for p, err := range t.pairs(ctx) {
+// has and the store has not. lost is told why the index cannot be read on: what
+// is missing behind that nobody knows.
+func (t *Tree) each(ctx context.Context, file func(File), missing, other func(path string), lost func(error)) error {
+	for p, err := range t.pairs(ctx, lost) {
 		switch {
 		case err != nil:
 			return err
@@ -117,10 +118,10 @@ func (t *Tree) each(ctx context.Context, file func(File), missing, other func(pa
 }
 
 // pairs are what store and index have of the tree.
-func (t *Tree) pairs(ctx context.Context) iter.Seq2[pair, error] {
+func (t *Tree) pairs(ctx context.Context, lost func(error)) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
 		none := func(func(entry) bool) {}
-		for p, err := range merge(ctx, none, t.Store.List(ctx, t.Prefix+"/"+t.Sub), t.index.records(ctx), t.Prefix, func(error) {}) {
+		for p, err := range merge(ctx, none, t.Store.List(ctx, t.Prefix+"/"+t.Sub), t.index.records(ctx), t.Prefix, lost) {
 			if _, inside := t.relative(p.path); (err != nil || inside) && !yield(p, err) {
 				return
 			}
@@ -166,14 +167,17 @@ type Restored struct {
 	Bytes  int64
 	Failed []string // what is not there, and why: the first of them
 	Missed int      // all that failed
+	// Index is why the index of the last run cannot be read: then nobody knows
+	// what the store has lost.
+	Index error
 }
 
 const failuresNamed = 20
 
 // Restore brings the files into a directory that is nobody else's; single names
 // the file if the tree is one. read is told how many bytes have come. What
-// cannot be brought is named in the result; an error means that the list is not
-// complete.
+// cannot be brought, or the store has lost since the last run has recorded it, is
+// named in the result; an error means that the list is not complete.
 func (t *Tree) Restore(ctx context.Context, root *os.Root, single string, read func(int64)) (Restored, error) {
 	var mu sync.Mutex
 	var res Restored
@@ -186,6 +190,11 @@ func (t *Tree) Restore(ctx context.Context, root *os.Root, single string, read f
 		return res, err
 	}
 	defer to.Close()
+	missed := func(key string, err error) {
+		if res.Missed++; res.Missed <= failuresNamed {
+			res.Failed = append(res.Failed, fmt.Sprintf("%s: %v", key, err))
+		}
+	}
 	files := make(chan File)
 	var workers sync.WaitGroup
 	for range defaultParallel {
@@ -196,19 +205,20 @@ func (t *Tree) Restore(ctx context.Context, root *os.Root, single string, read f
 				if err == nil {
 					res.Files++
 					res.Bytes += f.Size
-				} else if res.Missed++; res.Missed <= failuresNamed {
-					res.Failed = append(res.Failed, fmt.Sprintf("%s: %v", f.object.Key, err))
+				} else {
+					missed(f.object.Key, err)
 				}
 				mu.Unlock()
 			}
 		})
 	}
-	for f, lerr := range t.Files(ctx) {
-		if err = lerr; err != nil {
-			break
+	err = t.each(ctx, func(f File) { files <- f }, func(path string) {
+		if !t.index.cut { // else a run may have deleted it, and not come to say so
+			mu.Lock()
+			defer mu.Unlock()
+			missed(t.Prefix+"/"+path, errLost)
 		}
-		files <- f
-	}
+	}, func(string) {}, func(err error) { res.Index = err })
 	close(files)
 	workers.Wait()
 	if ctx.Err() != nil {

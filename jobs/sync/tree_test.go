@@ -118,6 +118,55 @@ func TestRestore(t *testing.T) {
 	w.same(w.here(), map[string]string{"a": "1", "d/b": strings.Repeat("x", 300<<10)})
 }
 
+// What the last run has recorded and the store has lost is named, and so is that
+// nobody knows it, where the index is damaged.
+func TestRestoreNamesWhatIsLost(t *testing.T) {
+	t.Parallel()
+	everyStore(t, func(t *testing.T, w *world) {
+		w.write("a", "1", "b", "2", "d/c", "3", "d/e", "4")
+		w.expect(4, 0)
+		w.drop("my/docs/b")
+		w.drop("my/docs/d/c")
+		restore := func(at string) Restored {
+			root, err := os.OpenRoot(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer root.Close()
+			res, err := w.kept(at).Restore(t.Context(), root, "", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res
+		}
+		res := restore("my/docs")
+		slices.Sort(res.Failed)
+		if res.Files != 2 || res.Missed != 2 || len(res.Failed) != 2 || res.Index != nil ||
+			!strings.HasPrefix(res.Failed[0], "my/docs/b: the store has lost it") || !strings.HasPrefix(res.Failed[1], "my/docs/d/c: the store has lost it") {
+			t.Errorf("%+v", res)
+		}
+		if res = restore("my/docs/d"); res.Files != 1 || res.Missed != 1 {
+			t.Errorf("of a part: %+v", res)
+		}
+		for _, key := range w.indexKeys() {
+			o, err := w.st.Stat(t.Context(), key)
+			if err == nil && !strings.HasSuffix(key, endPiece) {
+				_, err = w.st.Put(t.Context(), key, []byte("no gzip"), o.ETag)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if res = restore("my/docs"); res.Files != 2 || res.Index == nil {
+			t.Errorf("with a damaged index: %+v", res)
+		}
+		v, err := w.kept("my/docs").Verify(t.Context(), func(int64) {})
+		if err != nil || v.Whole() || len(v.Unread) != 1 || !strings.Contains(v.Unread[0], "the index of the last run is damaged") {
+			t.Errorf("%+v, %v", v, err)
+		}
+	})
+}
+
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

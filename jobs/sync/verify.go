@@ -66,7 +66,11 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 		})
 	}
 	err := t.each(ctx, func(f File) { files <- f }, func(path string) { v.Missing = append(v.Missing, t.Prefix+"/"+path) },
-		func(path string) { v.Others = append(v.Others, t.Prefix+"/"+path) })
+		func(path string) { v.Others = append(v.Others, t.Prefix+"/"+path) }, func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			v.Unread = append(v.Unread, fmt.Sprintf("%s/%s: %v: what is missing is not known; the next run writes it again", t.Prefix, indexDir, err))
+		})
 	close(files)
 	workers.Wait()
 	if ctx.Err() != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -110,7 +111,7 @@ func (w *dirWriter) publish(old ETag, whatever bool) (Object, error) {
 	case err == nil && old == "":
 		return Object{}, ErrExists
 	case errors.Is(err, ErrNotExist) && old == "":
-		return Object{}, errors.New("a directory stands at this key")
+		return Object{}, fmt.Errorf("a directory stands at this key: %w", ErrBlocked)
 	case err == nil && fileETag(cur) != old, err != nil && old != "":
 		return Object{}, ErrChanged
 	}
@@ -238,7 +239,9 @@ func (d *Dir) Delete(ctx context.Context, key string, old ETag) error {
 	return nil
 }
 
-var errBlocked = errors.New("an object stands where a directory is needed")
+// ErrBlocked says that a store in a directory cannot have a key: a file system
+// has no file and directory of one name.
+var ErrBlocked = errors.New("the two names are in each other's way")
 
 // mkdirs is os.MkdirAll that makes durable what it creates.
 func mkdirs(dir string) error {
@@ -257,7 +260,7 @@ func mkdirs(dir string) error {
 		case serr == nil && fi.IsDir():
 			return nil
 		case serr == nil:
-			return errBlocked
+			return fmt.Errorf("an object stands where a directory is needed: %w", ErrBlocked)
 		}
 		return err
 	}

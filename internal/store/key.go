@@ -25,6 +25,9 @@ func CheckKey(key string) error {
 		problem = "it is not UTF-8"
 	case strings.ContainsFunc(key, unicode.IsControl):
 		problem = "it holds a control character"
+	case strings.ContainsAny(key, "\uFFFE\uFFFF"):
+		// XML 1.0 has no way to write them: https://www.w3.org/TR/xml/#charsets
+		problem = "it holds a character (U+FFFE or U+FFFF) that no listing of S3 can show"
 	}
 	for part := range strings.SplitSeq(key, "/") {
 		if problem == "" && (part == "" || part == "." || part == "..") {
@@ -33,6 +36,19 @@ func CheckKey(key string) error {
 	}
 	if problem != "" {
 		return fmt.Errorf("bad object key %q: %s", key, problem)
+	}
+	return nil
+}
+
+// CheckIn is CheckKey for a key in a store: in a bucket, what stands before it
+// counts, too.
+func CheckIn(st Store, key string) error {
+	if err := CheckKey(key); err != nil {
+		return err
+	}
+	rest, inBucket := strings.CutPrefix(st.URL(key), "s3://")
+	if _, full, _ := strings.Cut(rest, "/"); inBucket && len(full) > MaxKey {
+		return fmt.Errorf("bad object key %q: it is longer than %d bytes with %d for the folder of the store", key, MaxKey, len(full)-len(key))
 	}
 	return nil
 }

@@ -188,7 +188,7 @@ func (k *keeping) strange(p string) {
 // store writes one file.
 func (k *keeping) store(ctx context.Context, f *os.File, p string) error {
 	key := k.job.prefix() + p
-	if err := store.CheckKey(key); err != nil {
+	if err := store.CheckIn(k.job.env.Store, key); err != nil {
 		_, why, _ := strings.Cut(strings.TrimPrefix(err.Error(), fmt.Sprintf("bad object key %q", key)), ": ")
 		return fmt.Errorf("the store cannot hold this name: %s", why)
 	}

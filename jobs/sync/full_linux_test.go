@@ -2,6 +2,8 @@ package dirsync
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,4 +28,26 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%v, %q", r.err, r.failed())
 	}
 	w.same(w.here(), map[string]string{"b": "2"})
+}
+
+// Where times are whole seconds, a change in the second in which a file was kept
+// is seen by the next run.
+func TestChangedInTheSameSecond(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	image := filepath.Join(t.TempDir(), "image")
+	// Inodes of 128 bytes have no room for more.
+	made := exec.Command("sh", "-c", `truncate -s 8M "$1" && mkfs.ext4 -q -I 128 "$1" && mount -o loop "$1" "$2"`, "sh", image, w.dir)
+	if out, err := made.CombinedOutput(); err != nil {
+		cannot(t, "mount: %s %v", out, err)
+	}
+	defer syscall.Unmount(w.dir, syscall.MNT_DETACH)
+	w.config.Exclude = []string{"lost+found/"}
+	for range 2 {
+		w.write("a", "first")
+		w.run()
+		w.write("a", "later")
+		w.run()
+		w.same(w.stored(), map[string]string{"a": "later"})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 )
 
 // Preview writes what Run would do now: + a file that is new on the other side,
@@ -18,6 +19,7 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 	defer dir.Close()
 	up := j.config.From != ""
 	var n struct{ same, made, replaced, gone, bad int }
+	files, inStore := 0, 0 // of which max_delete is a share
 	line := func(count *int, mark, path string) {
 		*count++
 		fmt.Fprintf(out, "%s %q\n", mark, path)
@@ -28,6 +30,12 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		e := p.local
+		if !p.stale && p.object != nil && j.filter.takes(p.path) {
+			inStore++
+			if e == nil || e.info != nil {
+				files++
+			}
+		}
 		switch {
 		case !up && !x.cut && j.isLost(p):
 			n.bad++
@@ -69,13 +77,21 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 		}
 	}
 	fmt.Fprintf(out, "%d new, %d replaced, %d deleted, %d unchanged, %d that cannot be kept\n", n.made, n.replaced, n.gone, n.same, n.bad)
-	if all := n.same + n.replaced + n.gone; n.gone > j.config.MaxDelete.of(all) {
+	if n.same+n.made+n.replaced+n.bad == 0 {
+		return j.none()
+	}
+	all := inStore
+	if !up {
+		all = files + n.gone
+	}
+	switch limit := j.config.MaxDelete.of(all); {
+	case n.gone == 0 || n.bad > 0:
+	case !up && x.cut:
+		fmt.Fprintln(out, "none would be deleted here, since the last run that wrote to the store was cut off: sync to the store first")
+	case n.gone > limit:
 		return fmt.Errorf("%d of %d are more than max_delete: %s allows: nothing would be deleted, and the run would fail", n.gone, all, j.config.MaxDelete)
 	}
-	switch {
-	case n.same+n.made+n.replaced+n.bad == 0:
-		return j.none()
-	case n.bad > 0:
+	if n.bad > 0 {
 		return ErrSome
 	}
 	return nil
@@ -84,10 +100,15 @@ func (j *job) Preview(ctx context.Context, out io.Writer) error {
 // ErrSome says that a run would bring over all but some files.
 var ErrSome = errors.New("files marked with ! would fail, and nothing would be deleted: cure that, or leave them out with exclude")
 
-// readable says why a file cannot be read to be kept; nil for what is brought
-// back.
+// readable says why a file cannot be read to be kept, or what stands where it is
+// to be brought.
 func (j *job) readable(ctx context.Context, dir *folder, p pair) error {
 	if j.config.From == "" {
+		fi, err := dir.lstat(p.path)
+		switch {
+		case err == nil && !fi.Mode().IsRegular(), errors.Is(err, errLink), errors.Is(err, syscall.ENOTDIR):
+			return errInTheWay
+		}
 		return nil
 	}
 	s, err := openSource(ctx, dir, p.path, nil)

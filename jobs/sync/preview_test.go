@@ -4,6 +4,8 @@ package dirsync
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,5 +94,53 @@ func TestStoreInsideIsRefusedFirst(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(w.dir, "backups")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// A preview counts what max_delete is a share of as the run does.
+func TestPreviewCountsAsTheRun(t *testing.T) {
+	t.Parallel()
+	for name, do := range map[string]func(w *world){
+		"new files count, too": func(w *world) {
+			w.back()
+			w.write("mine", "1", "yours", "2")
+		},
+		"what has become a link is still in the store": func(w *world) {
+			for i := range 11 {
+				f := fmt.Sprintf("f%02d", i)
+				w.remove(f)
+				if err := os.Symlink("f20", filepath.Join(w.dir, f)); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+			w.remove("f11")
+			w.remove("f12")
+		},
+		"what is in the way": func(w *world) {
+			w.back()
+			w.write("mine", "1", "yours", "2", "theirs", "3", "f00/x", "4", "f01/x", "5")
+		},
+		"after a failure": func(w *world) {
+			w.remove("f00")
+			w.remove("f01")
+			w.remove("f02")
+			w.write("x\ny", "1")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			for i := range 21 {
+				w.write(fmt.Sprintf("f%02d", i), "x")
+			}
+			w.expect(21, 0)
+			do(w)
+			w.config.Delete = true
+			perr := w.job().Preview(t.Context(), io.Discard)
+			r := w.run()
+			if refused := perr != nil && !errors.Is(perr, ErrSome); refused != (r.err != nil) || errors.Is(perr, ErrSome) != (len(r.failed()) > 0) {
+				t.Errorf("the preview: %v; the run: %v, %v", perr, r.err, r.failed())
+			}
+		})
 	}
 }

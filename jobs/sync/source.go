@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"mayfly/internal/store"
 )
@@ -60,6 +61,34 @@ func openSource(ctx context.Context, dir *folder, path string, read func(n int64
 	}
 	return &source{ctx: ctx, f: f, before: fi, read: read}, nil
 }
+
+// rest waits until the file's time is so old that whatever is written to it from
+// now on gives it another one. A file system may count in whole seconds, or in
+// two of them: a change in the second in which the file was read would otherwise
+// never be seen. A time to come says nothing.
+func (s *source) rest() error {
+	for range rests {
+		st := stampOf(s.before)
+		age := time.Since(st.newest())
+		if age < 0 || age > st.step() {
+			return nil
+		}
+		select {
+		case <-time.After(st.step() - age + time.Millisecond):
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+		now, err := s.f.Stat()
+		if err != nil {
+			return plain(err)
+		}
+		s.before = now
+	}
+	return errChanged
+}
+
+// rests is how often a file that is just written to is waited for.
+const rests = 3
 
 // Read says errChanged in the place of io.EOF if what was read is not what the
 // file was or is.
@@ -199,6 +228,8 @@ func fixOf(err error) string {
 		return "sync it when nobody writes to it, or a snapshot or copy of it; the store keeps what it had"
 	case errors.Is(err, fs.ErrPermission):
 		return fixRead
+	case errors.Is(err, store.ErrBlocked):
+		return "a store in a directory cannot have a file and a directory of one name: delete there what has the name, or keep the store in S3"
 	}
 	return ""
 }

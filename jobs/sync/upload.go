@@ -82,6 +82,8 @@ func (r *run) uploadOnce(ctx context.Context, p pair, it *runner.Item) (changed 
 	defer src.Close()
 	if r.config.Compare == compareChecksum {
 		src.sum = sha256.New()
+	} else if err := src.rest(); err != nil {
+		return false, nil, "read", err
 	}
 	reading := &reader{source: src}
 	fi := src.before

@@ -462,3 +462,47 @@ func TestPreview(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", &out, want)
 	}
 }
+
+// Names that a listing of S3 cannot show, that are too long with the folder of
+// the store, or lie in directories deeper than any key: each is named, and the
+// rest is kept.
+func TestNamesThatNoBucketCanHave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	long := strings.Repeat("d", 250)
+	deep := strings.Join([]string{long, long, long, long}, "/")
+	w.write("a\uFFFEb", "1", "c\uFFFF", "2", "zzz", "3", deep+"/fits", "4")
+	for i := range giveUpFrom + 5 {
+		w.write(fmt.Sprintf("%s/%010d", deep, i), "1")
+	}
+	w.write(deep+"/"+long+"/x", "1") // 1,255 bytes
+	r := w.run()
+	bad := r.failed()
+	if r.err != nil || len(bad) != giveUpFrom+8 || r.Counted[runner.Changed] != 2 {
+		t.Fatalf("%v, %d failed, %v", r.err, len(bad), r.Counted)
+	}
+	mustContain(t, bad["a\uFFFEb"], "no listing of S3 can show")
+	mustContain(t, bad["c\uFFFF"], "no listing of S3 can show")
+	mustContain(t, bad[deep+"/0000000001"], "longer than 1024 bytes with 5 for the folder of the store")
+	mustContain(t, bad[deep+"/"+long+"/"], "its path is longer than 1024 bytes")
+	w.same(w.stored(), map[string]string{"zzz": "3", deep + "/fits": "4"})
+}
+
+// A store in a directory cannot hold a file and a directory of one name: what to
+// do is said.
+func TestFileBecomesDirectory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).inDir()
+	w.write("a", "1", "b/c", "2")
+	w.expect(2, 0)
+	w.remove("a")
+	w.remove("b")
+	w.write("a/x", "3", "b", "4")
+	r := w.run()
+	if r.err != nil || len(r.failed()) != 2 {
+		t.Fatalf("%v, %v", r.err, r.failed())
+	}
+	for _, it := range r.Items {
+		mustContain(t, it.Problem.Fix, "delete there what has the name")
+	}
+}

@@ -3,6 +3,7 @@ package dirsync
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -103,10 +104,17 @@ func (w walker) dir(dir *os.Root, at string) bool {
 
 var errOurs = errors.New("mayfly keeps files of its own under this name in the store")
 
+// errDeep is of a directory below which no file can be kept: nobody looks how
+// deep it is, for the paths would fill the memory.
+var errDeep = fmt.Errorf("the store cannot keep what is in it: its path is longer than %d bytes", store.MaxKey)
+
 // below goes into a directory. What has become something else since its name
 // was read is looked at as that.
 func (w walker) below(dir *os.Root, base, rel string) bool {
 	fi, err := dir.Lstat(base)
+	if err == nil && fi.IsDir() && len(rel) > store.MaxKey {
+		return w.yield(entry{path: rel + "/", problem: errDeep, fix: "rename it, or leave it out with exclude"})
+	}
 	if err == nil && !fi.IsDir() {
 		if e, there := w.look(dir, base, rel); there && w.filter.takes(rel) {
 			return w.yield(e)
@@ -151,7 +159,7 @@ func (w walker) look(dir *os.Root, base, rel string) (e entry, there bool) {
 
 // badName says why the store cannot keep a file of this path; nil: it can.
 func (j *job) badName(path string) error {
-	err := store.CheckKey(j.env.Prefix + "/" + path)
+	err := store.CheckIn(j.env.Store, j.env.Prefix+"/"+path)
 	if err == nil {
 		return nil
 	}

@@ -25,6 +25,7 @@ func clear(dir string) error {
 	if err := unmountBelow(real); err != nil {
 		return err
 	}
+	_ = os.Chmod(real, 0o700) // opening it says whether that was needed
 	top, err := os.OpenRoot(real)
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func (e *emptying) all() {
 // dir removes one that lies in top. The directories in it are brought up to top
 // first, where the next round finds them.
 func (e *emptying) dir(name string) {
-	_ = e.top.Chmod(name, 0o700) // opening it says whether that was needed
+	_ = e.top.Chmod(name, 0o700)
 	sub, err := e.top.OpenRoot(name)
 	if err != nil {
 		e.did(err)

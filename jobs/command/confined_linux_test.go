@@ -274,7 +274,7 @@ func TestDeepDirectories(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	begun := time.Now()
-	it := w.run(Config{Artifacts: "out", Argv: []string{w.helper(), "nest", "out", "15000"}})
+	it := w.run(Config{Artifacts: "out", Argv: []string{w.helper(), "nest", "out", "8000"}})
 	if it.Outcome != runner.Failed || it.Problem == nil {
 		t.Fatalf("%s %v", it.Outcome, it.Problem)
 	}

@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 		case "leaves":
 			leave(os.Args[2:])
 			return
+		case "gives":
+			give()
+			return
 		case "nest":
 			nest(os.Args[2], os.Args[3])
 			return
@@ -71,6 +74,18 @@ func (w *world) helper() string {
 		w.t.Fatal(err)
 	}
 	return name
+}
+
+// give makes shared memory and makes it another user's.
+func give() {
+	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, 4096, unix.IPC_CREAT|0o600)
+	if err == nil {
+		_, err = unix.SysvShmCtl(id, unix.IPC_SET, &unix.SysvShmDesc{Perm: unix.SysvIpcPerm{Uid: 12345, Gid: 12345, Mode: 0o600}})
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 }
 
 // nest makes directories one in the other, and a file in the last.

@@ -25,13 +25,14 @@ type remains struct {
 
 // open to everybody, and on every Linux; POSIX shared memory and message
 // queues are files in two of them.
-var open = []string{"/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp"}
+var open = []string{"/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/run/lock"}
 
 // A sysv is an object of System V's (proc_sysvipc(5)).
 type sysv struct {
 	kind, id string // kind is ipcrm's option: m, q or s
 	pids     []int  // who has made or used it, where that is known
 	attached bool
+	given    bool // to another user, by the one who has made it
 }
 
 // what it is called; ipcrm takes the same words.
@@ -57,10 +58,10 @@ func remainsOf(uid int) remains {
 		for i, line := range strings.Split(string(b), "\n") {
 			f := strings.Fields(line)
 			me := strconv.Itoa(uid)
-			if i == 0 || len(f) <= c.cuid || f[c.uid] != me || f[c.cuid] != me {
+			if i == 0 || len(f) <= c.cuid || f[c.cuid] != me {
 				continue
 			}
-			o := sysv{kind: kind, id: f[1], attached: c.attached > 0 && f[c.attached] != "0"}
+			o := sysv{kind: kind, id: f[1], attached: c.attached > 0 && f[c.attached] != "0", given: f[c.uid] != me}
 			for _, p := range c.pids {
 				if pid, err := strconv.Atoi(f[p]); err == nil && pid > 0 {
 					o.pids = append(o.pids, pid)
@@ -70,18 +71,29 @@ func remainsOf(uid int) remains {
 		}
 	}
 	for _, dir := range open {
-		list, _ := os.ReadDir(dir)
-		for _, d := range list {
-			fi, err := d.Info()
-			if err != nil {
-				continue
-			}
-			if st, ok := fi.Sys().(*syscall.Stat_t); ok && int(st.Uid) == uid {
-				r.ids[filepath.Join(dir, d.Name())] = st.Ino
-			}
-		}
+		r.look(dir, true)
 	}
 	return r
+}
+
+// look takes down what the user has in a directory, and with deeper in those of
+// others in it that everybody may write to, like /tmp/.X11-unix.
+func (r remains) look(dir string, deeper bool) {
+	list, _ := os.ReadDir(dir)
+	for _, d := range list {
+		fi, err := d.Info()
+		if err != nil {
+			continue
+		}
+		at := filepath.Join(dir, d.Name())
+		st, ok := fi.Sys().(*syscall.Stat_t)
+		switch {
+		case ok && int(st.Uid) == r.uid:
+			r.ids[at] = st.Ino
+		case deeper && fi.IsDir() && fi.Mode()&0o002 != 0:
+			r.look(at, false)
+		}
+	}
 }
 
 // sweep removes what has come since r was taken. alone says that the user has
@@ -94,6 +106,9 @@ func (r remains) sweep(alone, ending bool) (removed, left []string, err error) {
 	for _, o := range now.ipc {
 		if slices.ContainsFunc(r.ipc, func(was sysv) bool { return was.kind == o.kind && was.id == o.id }) {
 			continue
+		}
+		if o.given && !alone {
+			continue // some service has made it for another user
 		}
 		gone := len(o.pids) > 0 && !o.attached
 		for _, pid := range o.pids {

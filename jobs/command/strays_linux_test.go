@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -130,6 +131,29 @@ func TestConfinedRemains(t *testing.T) {
 	}
 	if left := remainsOf(mail).ipc; len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// Nothing outlasts the command because it was given to another user, or lies in
+// a directory of others that everybody may write to.
+func TestConfinedRemainsElsewhere(t *testing.T) {
+	t.Parallel()
+	root(t)
+	const uucp = 10
+	w := newWorld(t)
+	w.env.Instance = true
+	dir := filepath.Join("/tmp", unlikely())
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o777|os.ModeSticky)); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	w.ok(Config{Run: "echo x >" + dir + "/x\n" + w.helper() + " gives\n", User: "uucp"})
+	if _, err := os.Lstat(dir + "/x"); err == nil {
+		t.Error("the file is still there")
+	}
+	for _, o := range remainsOf(uucp).ipc {
+		t.Errorf("left: %v", o)
+		o.remove()
 	}
 }
 

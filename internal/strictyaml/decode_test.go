@@ -198,6 +198,18 @@ f.yaml:7:20: entries[0].box.keep.last: the number is too large
 		{"one for a list", "title: t\nentries:\n- name: n\n  box: {owners: octocat}\n", `f.yaml:4:17: entries[0].box.owners: must be a list, is text
     4 |   box: {owners: octocat}
       |                 ^ write [octocat]`},
+		{"one for a list, in quotes", "title: t\nentries:\n- name: n\n  box: {owners: '*.tmp'}\n", `f.yaml:4:17: entries[0].box.owners: must be a list, is text
+    4 |   box: {owners: '*.tmp'}
+      |                 ^ write ["*.tmp"]`},
+		{"words for a list", "title: t\nentries:\n- name: n\n  box: {owners: ls -l}\n", `f.yaml:4:17: entries[0].box.owners: must be a list, is text
+    4 |   box: {owners: ls -l}
+      |                 ^ write it like [octocat]`},
+		{"text with a colon in brackets", "title: t\nentries:\n- name: n\n  box: {owners: [s3:GetObject]}\n", `f.yaml:4:18: entries[0].box.owners[0]: must be text, is a mapping
+    4 |   box: {owners: [s3:GetObject]}
+      |                  ^ put the whole of it in quotes`},
+		{"a mapping for text", "title: t\nentries:\n- name: n\n  box: {owners: [s3: GetObject]}\n", `f.yaml:4:18: entries[0].box.owners[0]: must be text, is a mapping
+    4 |   box: {owners: [s3: GetObject]}
+      |                  ^ write text`},
 		{"empty list", "title: t\nentries:\n- name: n\n  box: {owners: []}\n", `f.yaml:4:17: entries[0].box.owners: is an empty list
     4 |   box: {owners: []}
       |                 ^ for example [octocat]`},

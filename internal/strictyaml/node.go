@@ -1,6 +1,9 @@
 package strictyaml
 
 import (
+	"regexp"
+	"strconv"
+
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -73,4 +76,28 @@ func plainOf(n ast.Node) (string, bool) {
 		return s.GetToken().Value, true
 	}
 	return "", false
+}
+
+// plain is what stands in a list in brackets as it is, for every reader of YAML.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_./][A-Za-z0-9_./@+-]*$`)
+
+// flowText spells a text as an entry of a list in brackets.
+func flowText(s string) string {
+	if plain.MatchString(s) {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// brokenText reports whether a node is one text with a colon in it, like
+// s3:GetObject, that the parser has taken for a key and its value: in brackets
+// a text with a colon has to be in quotes.
+func brokenText(n ast.Node) bool {
+	m, ok := pairsOf(n)
+	if !ok || len(m) != 1 || m[0].Start == nil {
+		return false
+	}
+	value := m[0].Value.GetToken()
+	colon := m[0].Start.Position
+	return value != nil && value.Position.Line == colon.Line && value.Position.Column == colon.Column+1
 }

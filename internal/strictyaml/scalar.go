@@ -138,6 +138,8 @@ func (w *walker) wrongType(n ast.Node, path string, where place, want string) {
 	switch {
 	case want == "text" && short && !where.sensitive:
 		fix = fmt.Sprintf("put it in quotes: %q", plain)
+	case want == "text" && brokenText(n) && !where.sensitive:
+		fix = "put the whole of it in quotes"
 	case want == "a whole number" && is == "a number":
 		is, fix = "another kind of number", "write digits only, without a leading zero"
 	case want == "a number" && is == "a number":

@@ -209,7 +209,10 @@ func (w *walker) list(n ast.Node, path string, v reflect.Value, f field, where p
 	if !ok {
 		fix := "begin each entry with a dash"
 		if s, ok := plainOf(n); ok && !where.sensitive {
-			fix = "write [" + s + "]"
+			fix = "write [" + flowText(s) + "]"
+			if strings.ContainsRune(s, ' ') && f.example != "" { // of one entry, or of several
+				fix = "write it like " + f.example
+			}
 		}
 		w.doc.add(where, path, "must be a list, is "+kindOf(n), fix)
 		return

@@ -59,6 +59,16 @@ func TestLargeObjects(t *testing.T) {
 	if u := srv.Uploads(); len(u) != 0 {
 		t.Errorf("open uploads: %v", u)
 	}
+
+	// Where the size is known, it fails before a byte is read.
+	begun, read := len(sizes), strings.NewReader(strings.Repeat("x", most+1))
+	_, err = st.Overwrite(t.Context(), "x", read, most+1, store.Attributes{})
+	if !store.OfOne(err) || !strings.Contains(err.Error(), "larger than the store takes") || read.Len() != most+1 || len(sizes) != begun {
+		t.Errorf("error %v, %d bytes read, %d parts sent", err, most+1-read.Len(), len(sizes)-begun)
+	}
+	if _, err = st.Overwrite(t.Context(), "x", bytes.NewReader(b), most, store.Attributes{}); err != nil {
+		t.Error(err)
+	}
 }
 
 // Four uploads of 300 MB at once take the memory of the pool.

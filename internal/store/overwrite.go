@@ -58,6 +58,9 @@ func (s *S3) Overwrite(ctx context.Context, key string, r io.Reader, size int64,
 	if err := CheckKey(key); err != nil {
 		return Object{}, err
 	}
+	if most := s.most(); size > most { // known before all of that is read and sent
+		return Object{}, s.wrap("write", key, nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", errTooLarge, size, most))
+	}
 	over := replacing{any: true, Attributes: a}
 	if size <= smallObject {
 		buf, done, err := smallBuffer(ctx, size)
@@ -79,6 +82,12 @@ func (s *S3) Overwrite(ctx context.Context, key string, r io.Reader, size int64,
 		return Object{}, err
 	}
 	return w.Commit()
+}
+
+// most is how many bytes an object can have.
+func (s *S3) most() int64 {
+	small := min(s.o.SmallParts, s.o.MaxParts)
+	return int64(s.o.Pool.size) * (int64(small) + int64(s.o.MaxParts-small)*int64(s.o.Pool.parts))
 }
 
 // readAll writes size bytes, behind which r must end: it reads them into the

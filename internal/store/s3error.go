@@ -117,6 +117,17 @@ func plain(err error) string {
 	return err.Error()
 }
 
+// OfOne reports whether an error is about one object, so that it says nothing of
+// how it will go with others: it is too large, lies in a class that cannot be
+// read, or its key is none that the store can have.
+func OfOne(err error) bool {
+	switch errorCode(err) {
+	case "InvalidObjectState", "KeyTooLongError", "EntityTooLarge":
+		return true
+	}
+	return errors.Is(err, ErrBlocked) || errors.Is(err, errTooLarge)
+}
+
 // permission names the IAM action that the failed operation calls for.
 func permission(err error) string {
 	var op *smithy.OperationError

@@ -298,3 +298,33 @@ func TestRestoreHint(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
+
+// However many files lie where they cannot be read, or where something stands in
+// their way: the rest is fetched.
+func TestManyThatCannotBeFetched(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range giveUpFrom + maxParallel {
+		w.write(fmt.Sprintf("cold/%02d", i), "1", fmt.Sprintf("linked/%02d", i), "2")
+	}
+	w.write("z", "3")
+	w.run()
+	w.setFault(func(r *s3test.Request) s3test.Fault {
+		if r.Op == "GetObject" && strings.Contains(r.Key, "/cold/") {
+			return s3test.Fault{Status: 403, Code: "InvalidObjectState"}
+		}
+		return s3test.Fault{}
+	})
+	w.back()
+	if err := os.MkdirAll(w.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(t.TempDir(), filepath.Join(w.dir, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	r := w.run()
+	if r.err != nil || len(r.failed()) != 2*(giveUpFrom+maxParallel) || r.Counted[runner.Changed] != 1 {
+		t.Errorf("%v, %d failed, %v", r.err, len(r.failed()), r.Counted)
+	}
+	w.same(w.here(), map[string]string{"z": "3"})
+}

@@ -15,6 +15,9 @@ import (
 // another file, which perhaps nobody wanted to be read, or removed.
 var errLink = errors.New("a symbolic link stands where there was a directory: links are not followed")
 
+// errNoDir says that a file cannot be brought below what has the directory's name.
+var errNoDir = errors.New("is no directory: a link is not followed, and nothing but a file is replaced: move it away")
+
 // A folder is a directory whose files are reached through directories alone: no
 // symbolic link on the way is followed, not even one inside of it, and whatever
 // others put into the place of a directory meanwhile. os.Root alone follows
@@ -105,7 +108,7 @@ func (f *folder) descend(rel string, create bool) (*os.Root, error) {
 		switch {
 		case err == nil:
 		case create && (errors.Is(err, errLink) || errors.Is(err, syscall.ENOTDIR)):
-			return nil, fmt.Errorf("%s is no directory: a link is not followed, and nothing but a file is replaced: move it away", at)
+			return nil, fmt.Errorf("%s %w", at, errNoDir)
 		case create:
 			return nil, fmt.Errorf("make the directory %s: %w", at, plain(err))
 		default:

@@ -291,8 +291,11 @@ func (r *run) fail(it *runner.Item, p pair, doing string, err error, fix string)
 }
 
 // counted looks at how writes go: when none has ever worked, the rest will not
-// either.
+// either. What is wrong with one file alone does not count.
 func (r *run) counted(err error) {
+	if store.OfOne(err) || errors.Is(err, errInTheWay) || errors.Is(err, errNoDir) || errors.Is(err, errOther) {
+		return
+	}
 	if err == nil {
 		r.inARow.Store(0)
 		r.wrote.Add(1)

@@ -59,6 +59,12 @@ func (j *job) account(confined bool) (account, *runner.Problem) {
 	if err != nil {
 		return account{}, &runner.Problem{Reason: fmt.Sprintf("the user %s cannot be taken on: commands run on Linux and macOS", name), Fix: "remove user"}
 	}
+	if confined && a.uid == 0 {
+		return account{}, &runner.Problem{
+			Reason: fmt.Sprintf("%s is root by another name, which can always reach the instance's credentials", name),
+			Fix:    "add aws: true to let the command have them, or name another user",
+		}
+	}
 	if a.uid == self {
 		own := ownAccount(self, j.env.Getenv)
 		own.home = u.HomeDir
@@ -80,12 +86,6 @@ func (j *job) account(confined bool) (account, *runner.Problem) {
 				Reason: fmt.Sprintf("%s is in the group %s and could become root, which can always reach the instance's credentials", name, g),
 				Fix:    "name another user, or add aws: true to let the command have them",
 			}
-		}
-	}
-	if a.uid == 0 {
-		return account{}, &runner.Problem{
-			Reason: fmt.Sprintf("%s is root by another name, which can always reach the instance's credentials", name),
-			Fix:    "add aws: true to let the command have them, or name another user",
 		}
 	}
 	return a, nil

@@ -5,8 +5,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,7 +84,7 @@ func TestConfined(t *testing.T) {
 	w.env.Instance = true
 	w.tune = func(j *job) { j.blocked = append(j.blocked, v4.Addr(), v6.Addr()) }
 	got := ask(w)
-	for _, way := range []string{"tcp4", "tcp6", "mapped", "source route", "udp4", "udp6", "raw4", "raw6", "packet", "leave", "daemon"} {
+	for _, way := range []string{"tcp4", "tcp6", "mapped", "source route", "udp4", "udp6", "mptcp", "fast open", "user namespace", "raw4", "raw6", "packet", "leave", "daemon"} {
 		if !strings.Contains(got, way+" failed") {
 			t.Errorf("%s did not fail", way)
 		}
@@ -141,6 +144,24 @@ func TestConfinedUsers(t *testing.T) {
 }
 
 // Without control groups, an instance runs nothing unprotected.
+// Whoever has the number 0 is root, whatever the name.
+func TestConfinedRootByAnotherName(t *testing.T) {
+	t.Parallel()
+	root(t)
+	w := newWorld(t)
+	passwd := filepath.Join(w.dir, "passwd")
+	if err := os.WriteFile(passwd, []byte("root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0:root:/root:/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(w.helper(), "account", passwd, "toor")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, string(out), "toor is root by another name")
+}
+
 func TestConfinedOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() == 0 {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mayfly/runner"
 )
 
 // TestMain is a program for the tests' commands, too: this binary with one of
@@ -37,6 +40,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		case "leaves":
 			leave(os.Args[2:])
+			return
+		case "account":
+			fmt.Println(accountAmong(os.Args[2], os.Args[3]))
 			return
 		case "gives":
 			give()
@@ -74,6 +80,20 @@ func (w *world) helper() string {
 		w.t.Fatal(err)
 	}
 	return name
+}
+
+// accountAmong says whom a confined command would run as, if /etc/passwd were
+// another file, in this process alone.
+func accountAmong(passwd, name string) string {
+	if err := errors.Join(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""), syscall.Mount(passwd, "/etc/passwd", "", syscall.MS_BIND, "")); err != nil {
+		return err.Error()
+	}
+	j := &job{config: &Config{User: name}, env: runner.Env{Getenv: os.Getenv}}
+	if a, problem := j.account(true); problem == nil {
+		return "runs as " + a.String()
+	} else {
+		return problem.String()
+	}
 }
 
 // give makes shared memory and makes it another user's.
@@ -122,7 +142,7 @@ func ask(v4, v6, other string) {
 		fmt.Println(way, "reached")
 	}
 	if v6 == "" {
-		attempt("daemon", tcp("tcp", v4, nil))
+		attempt(cmp.Or(other, "daemon"), tcp("tcp", v4, nil))
 		return
 	}
 	host, port, _ := net.SplitHostPort(v4)
@@ -133,6 +153,9 @@ func ask(v4, v6, other string) {
 		route := append([]byte{131, 7, 4}, net.ParseIP(host).To4()...)
 		return unix.SetsockoptString(int(fd), unix.IPPROTO_IP, unix.IP_OPTIONS, string(append(route, 0)))
 	}))
+	attempt("mptcp", raw(host, port, unix.SOCK_STREAM, unix.IPPROTO_MPTCP, false))
+	attempt("fast open", raw(host, port, unix.SOCK_STREAM, 0, true))
+	attempt("udplite", raw(host, port, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, true))
 	attempt("udp4", udp(v4))
 	attempt("udp6", udp(v6))
 	for way, s := range map[string][3]int{
@@ -145,6 +168,13 @@ func ask(v4, v6, other string) {
 		return os.WriteFile(filepath.Join(root, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0)
 	})
 	attempt("elsewhere", tcp("tcp", other, nil))
+	within := exec.Command("/proc/self/exe", "asks", v4, "", "user namespace")
+	within.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+	}
+	within.Stdout = os.Stdout
+	_ = within.Run() // what it says is looked at
 	daemon := exec.Command("/proc/self/exe", "asks", v4, "", "")
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	daemon.Stdout = os.Stdout
@@ -193,6 +223,31 @@ func mapped(host, port string) error {
 	to := &unix.SockaddrInet6{Port: n}
 	copy(to.Addr[:], net.ParseIP(host).To16())
 	return unix.Connect(fd, to)
+}
+
+// raw sends to an IPv4 address from a socket of that kind: with its first packet,
+// or once it is connected.
+func raw(host, port string, kind, protocol int, first bool) func() error {
+	return func() error {
+		fd, err := unix.Socket(unix.AF_INET, kind, protocol)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Usec: 400_000})
+		n, _ := strconv.Atoi(port)
+		to := &unix.SockaddrInet4{Port: n}
+		copy(to.Addr[:], net.ParseIP(host).To4())
+		switch {
+		case err != nil:
+			return err
+		case first && kind == unix.SOCK_STREAM:
+			return unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, to)
+		case first:
+			return unix.Sendto(fd, []byte("x"), 0, to)
+		}
+		return unix.Connect(fd, to)
+	}
 }
 
 func udp(address string) func() error {

@@ -118,8 +118,8 @@ func (r *run) removeAll(ctx context.Context) (deleted int, err error) {
 // remove deletes one, unless it has come back, or become another, meanwhile.
 func (r *run) remove(ctx context.Context, g gone) (bool, error) {
 	if g.info == nil {
-		_, err := r.dir.lstat(g.path)
-		if err == nil || !missing(err) {
+		fi, err := r.dir.lstat(g.path)
+		if err == nil && !fi.IsDir() || err != nil && !missing(err) {
 			return false, nil
 		}
 		err = r.env.Store.Delete(ctx, r.env.Prefix+"/"+g.path, g.etag)

@@ -135,3 +135,16 @@ func TestNotDeleted(t *testing.T) {
 		})
 	}
 }
+
+// A file that has become a directory is gone, whatever has its name now.
+func TestDeleteWhatBecameDirectory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Delete = true
+	w.write("a", "1", "b", "2")
+	w.expect(2, 0)
+	w.remove("a")
+	w.write("a/x", "3")
+	w.expect(1, 1)
+	w.same(w.stored(), map[string]string{"a/x": "3", "b": "2"})
+}

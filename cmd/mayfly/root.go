@@ -140,6 +140,7 @@ cloud instance that reports and then ends itself.`,
 		c.GroupID = "print"
 		root.AddCommand(c)
 	}
+	explainUsage(root)
 	root.SetHelpCommandGroupID("print")
 	return root
 }

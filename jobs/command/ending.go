@@ -27,8 +27,9 @@ func ended(ps *os.ProcessState, oom bool, memory Size) string {
 	}
 }
 
-// advice says what to do about a bad end.
-func advice(ps *os.ProcessState, oom bool) string {
+// advice says what to do about a bad end of a program that has printed
+// something, or nothing.
+func advice(ps *os.ProcessState, oom, silent bool) string {
 	switch code := ps.ExitCode(); {
 	case oom:
 		return "give it more with memory, choose an instance type with more, or let it do less at once"
@@ -38,6 +39,8 @@ func advice(ps *os.ProcessState, oom bool) string {
 		return "127 often means that a program was not found: add its package to packages"
 	case code > 128 && code < 160:
 		return fmt.Sprintf("%d often means that signal %d ended one of its programs", code, code-128)
+	case silent:
+		return "it printed nothing: let it say what it does, in a shell's script with set -x"
 	default:
 		return "see what it said, below and in the log"
 	}

@@ -335,7 +335,7 @@ func (r *running) judge(ctx context.Context, cut string) (runner.Outcome, *runne
 		reason := context.Cause(ctx).Error()
 		return runner.Interrupted, r.problem(fmt.Sprintf("%s; %s (%s)", reason, cut, how), "")
 	case how != "":
-		return runner.Failed, r.problem(how, advice(ps, oom))
+		return runner.Failed, r.problem(how, advice(ps, oom, r.out.lastLines() == ""))
 	case oom:
 		r.rec.Warn(runner.Problem{Item: r.job.env.Job, Reason: "one of its processes was killed (out of memory), and it succeeded all the same", Fix: "see that it did all its work; give it more memory"})
 	}

@@ -69,15 +69,15 @@ func TestFailures(t *testing.T) {
 		exit       int
 		notStarted bool
 	}{
-		"status":           {c: Config{Run: "echo one\necho two\nexit 3"}, says: []string{"exit status 3"}, exit: 3},
-		"stops at first":   {c: Config{Run: "false\necho not reached"}, says: []string{"exit status 1"}, exit: 1},
+		"status":           {c: Config{Run: "echo one\necho two\nexit 3"}, says: []string{"exit status 3", "see what it said"}, exit: 3},
+		"stops at first":   {c: Config{Run: "false\necho not reached"}, says: []string{"exit status 1", "it printed nothing"}, exit: 1},
 		"signal":           {c: Config{Run: "kill -ABRT $$"}, says: []string{"killed by signal SIGABRT"}, exit: -1},
 		"no such command":  {c: Config{Run: "no-such-program-here"}, says: []string{"exit status 127", "add its package to packages"}, exit: 127},
 		"no such program":  {c: Config{Argv: []string{"no-such-program-here"}}, says: []string{"there is no program no-such-program-here", "packages"}, notStarted: true},
 		"no interpreter":   {c: Config{Run: "#!/no/such/interpreter\n"}, says: []string{"there is no program /no/such/interpreter"}, notStarted: true},
 		"not executable":   {c: Config{Argv: []string{"/etc/passwd"}}, says: []string{"/etc/passwd cannot be executed"}, notStarted: true},
 		"directory":        {c: Config{Argv: []string{"/etc"}}, says: []string{"/etc cannot be executed"}, notStarted: true},
-		"no such dir":      {c: Config{Run: "true", Dir: "/no/such/dir"}, says: []string{"dir", "/no/such/dir"}, notStarted: true},
+		"no such dir":      {c: Config{Run: "true", Dir: "/no/such/dir"}, says: []string{"dir", "/no/such/dir", "make it, or name another"}, notStarted: true},
 		"no such object":   {c: Config{Script: "s3://bucket/other"}, says: []string{"fetch the script", "does not exist"}, notStarted: true},
 		"empty object":     {c: Config{Script: object}, says: []string{"is empty"}, notStarted: true},
 		"wrong sum":        {c: Config{Script: object, SHA256: strings.Repeat("0", 64)}, object: "echo x", says: []string{"has the SHA-256 ", "was not run"}, notStarted: true},

@@ -59,7 +59,7 @@ func (j *job) makeWorkplace(a account) (*workplace, error) {
 		}
 	}
 	if w.inside, err = os.OpenRoot(w.dir); err != nil {
-		return w, fmt.Errorf("dir: %w", err)
+		return w, fmt.Errorf("dir: %w: make it, or name another", err)
 	}
 	return w, nil
 }

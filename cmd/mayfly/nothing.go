@@ -24,6 +24,10 @@ func nothingThere(ctx context.Context, st store.Store, asked, flags string) erro
 		if up := jobFolder(ctx, st); up != "" {
 			return fmt.Errorf("no archive is in %s, which looks like the folder of an owner in a store: --store %s", st.URL(""), shellWord(up))
 		}
+		if left := commandPrefixes(ctx, st); len(left) > 0 {
+			return fmt.Errorf("no archive is in %s, only what command jobs have left, kept as it was: %s: mayfly list %s%s says how to copy it",
+				st.URL(""), strings.Join(left[:min(len(left), 10)], ", "), shellWord(left[0]), flags)
+		}
 		return fmt.Errorf("no archive is in %s yet: mayfly run writes them", st.URL(""))
 	}
 	if near := meant(asked, all); near != "" {
@@ -33,12 +37,17 @@ func nothingThere(ctx context.Context, st store.Store, asked, flags string) erro
 }
 
 // meant is the path that was probably meant: whatever the case of its letters,
-// without the .git of an address, or with a mistake.
+// without the .git of an address, without what stands before the name, or with
+// a mistake.
 func meant(asked string, all []archive.Repository) string {
 	asked = strings.TrimSuffix(strings.TrimSuffix(asked, "/"), ".git")
 	var beside []string // what has the same owner
+	var ending []string // what has more before it
 	for _, r := range all {
 		p := r.Path()
+		if i := len(p) - len(asked); i > 0 && p[i-1] == '/' && strings.EqualFold(p[i:], asked) {
+			ending = append(ending, p)
+		}
 		for n := len(p); n > 0; n = strings.LastIndex(p[:n], "/") {
 			if strings.EqualFold(p[:n], asked) {
 				return p[:n]
@@ -47,6 +56,9 @@ func meant(asked string, all []archive.Repository) string {
 		if strings.EqualFold(path.Dir(p), path.Dir(asked)) {
 			beside = append(beside, r.Name)
 		}
+	}
+	if len(ending) == 1 {
+		return ending[0]
 	}
 	if near := strictyaml.Nearest(path.Base(asked), beside); near != "" {
 		return path.Dir(asked) + "/" + near

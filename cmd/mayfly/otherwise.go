@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"mayfly/internal/store"
@@ -68,6 +69,26 @@ func artifacts(ctx context.Context, st store.Store, asked string) (key string, f
 		}
 	}
 	return key, folder
+}
+
+// runAnywhere is the folder of a run of a command job in a key.
+var runAnywhere = regexp.MustCompile(`^(.+?)/[0-9]{8}T[0-9]{6}Z/`)
+
+// commandPrefixes are the prefixes of command jobs that have left something in
+// a store without archives.
+func commandPrefixes(ctx context.Context, st store.Store) []string {
+	var found []string
+	n := 0
+	for o, err := range st.List(ctx, "") {
+		if n++; err != nil || n > lookedThrough {
+			break
+		}
+		m := runAnywhere.FindStringSubmatch(o.Key)
+		if m != nil && !slices.Contains(found, m[1]) {
+			found = append(found, m[1])
+		}
+	}
+	return found
 }
 
 // thing reports whether there is an object below a prefix.

@@ -171,10 +171,14 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 		}
 		return a.ofData(ctx, r.tree(ctx, tree, dir))
 	case noRepo != nil && !o.all:
-		if err := otherwise(ctx, r.st, asked); err != nil {
-			return bad(err)
+		all, err := archive.Repositories(ctx, r.st, asked)
+		if err != nil {
+			return a.ofData(ctx, fmt.Errorf("restore %s: %w", asked, err))
 		}
-		return bad(noRepo)
+		if len(all) == 0 {
+			return bad(nothingThere(ctx, r.st, asked, r.flags))
+		}
+		return bad(fmt.Errorf("%q is not a repository: write PREFIX/OWNER/NAME, as mayfly list %s%s shows it, or add --all for every one of it", asked, shellWord(asked), r.flags))
 	}
 	if o.pushTo != "" { // before the long work
 		if err := rebuild.CheckTarget(ctx, r.git, o.pushTo); err != nil {

@@ -92,8 +92,9 @@ type Env struct {
 	Start  time.Time   // when the run began, UTC
 	Store  store.Store // where objects go
 	// Endpoint is the store's own, for advice with other tools; "" for AWS and
-	// directories.
-	Endpoint string
+	// directories. StoreRegion is what the config says of its region; "" without an
+	// endpoint, for AWS's buckets say their region themselves.
+	Endpoint, StoreRegion string
 	// Secret returns the value of one of the job's Needs().Secrets.
 	Secret func(secret.Ref) (secret.Value, error)
 	// Redact takes every known secret out of a text, in every encoding.

@@ -54,6 +54,15 @@ func (w *world) region() string {
 	return cmp.Or(string(w.config.Region), w.getenv("AWS_REGION"), w.getenv("AWS_DEFAULT_REGION"))
 }
 
+// storeRegion is the region that the config gives a store with an endpoint of
+// its own.
+func (w *world) storeRegion() string {
+	if w.config.Store.Endpoint == "" {
+		return ""
+	}
+	return cmp.Or(string(w.config.Store.Region), string(w.config.Region))
+}
+
 // store opens the config's store, an S3 one at AWS or wherever the config or
 // the environment says, Cloudflare R2 included. No request is sent.
 func (w *world) store(ctx context.Context) (store.Store, error) {
@@ -162,7 +171,7 @@ func httpTransport() http.RoundTripper {
 // env is what job j may use of the world.
 func (w *world) env(j runner.JobSpec, d *runner.Deployment, start time.Time, secrets map[secret.Ref]secret.Value, rt http.RoundTripper) runner.Env {
 	return runner.Env{
-		Job: string(j.Name), Prefix: string(j.Prefix), RunID: d.RunID, Start: start, Store: d.Store, Endpoint: w.config.Store.Endpoint,
+		Job: string(j.Name), Prefix: string(j.Prefix), RunID: d.RunID, Start: start, Store: d.Store, Endpoint: w.config.Store.Endpoint, StoreRegion: w.storeRegion(),
 		Secret: func(r secret.Ref) (secret.Value, error) {
 			v, ok := secrets[r]
 			if !ok {

@@ -248,6 +248,9 @@ func (j *job) Restore(jr runner.JobReport) string {
 	endpoint := ""
 	if j.env.Endpoint != "" {
 		endpoint = " --endpoint-url " + word(j.env.Endpoint)
+		if j.env.StoreRegion != "" {
+			endpoint += " --region " + word(j.env.StoreRegion)
+		}
 	}
 	return "aws s3 cp" + endpoint + " --recursive " + word(at+"/") + " " + word(path.Base(j.prefix())) + "/"
 }

@@ -30,6 +30,9 @@ func (j *job) Restore(jr runner.JobReport) string {
 	endpoint := ""
 	if j.env.Endpoint != "" {
 		endpoint = "AWS_ENDPOINT_URL_S3=" + word(j.env.Endpoint) + " "
+		if j.env.StoreRegion != "" {
+			endpoint = "AWS_REGION=" + word(j.env.StoreRegion) + " " + endpoint
+		}
 	}
 	path := word(j.env.Prefix + "/" + name)
 	at := "--store " + word(strings.TrimSuffix(j.env.Store.URL(""), "/"))

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"strings"
 	"testing"
 
 	"mayfly/internal/store"
@@ -24,7 +25,7 @@ func TestRestoreHint(t *testing.T) {
 	}
 	const rest = "\nwithout mayfly: RESTORE.txt in each archive has the commands"
 	for _, c := range []struct {
-		url, endpoint string
+		url, endpoint string // with the region behind it
 		items         []runner.ItemReport
 		want          string
 	}{
@@ -34,11 +35,14 @@ func TestRestoreHint(t *testing.T) {
 			`mayfly restore github/octo/b --store 'file:///it'\''s%20my%20$(backup)'` + "\nas of an earlier time: " + `mayfly list github/octo/b --store 'file:///it'\''s%20my%20$(backup)'` + rest},
 		{"s3://bucket/p/", "http://127.0.0.1:9000", []runner.ItemReport{item("octo/site", runner.Changed)},
 			"AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000 mayfly restore github/octo/site --store s3://bucket/p\nas of an earlier time: AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000 mayfly list github/octo/site --store s3://bucket/p" + rest},
+		{"s3://bucket/", "http://h region", []runner.ItemReport{item("octo/site", runner.Changed)},
+			"AWS_REGION=region AWS_ENDPOINT_URL_S3=http://h mayfly restore github/octo/site --store s3://bucket\nas of an earlier time: AWS_REGION=region AWS_ENDPOINT_URL_S3=http://h mayfly list github/octo/site --store s3://bucket" + rest},
 		{"s3://bucket/", "", []runner.ItemReport{item("octo/a", runner.Failed), item("octo/e", runner.Empty)}, ""},
 	} {
 		w := newWorld(t)
 		env := w.env()
-		env.Store, env.Endpoint = namedStore{w.st, c.url}, c.endpoint
+		env.Store = namedStore{w.st, c.url}
+		env.Endpoint, env.StoreRegion, _ = strings.Cut(c.endpoint, " ")
 		if hint := (&job{env: env}).Restore(runner.JobReport{Items: c.items}); hint != c.want {
 			t.Errorf("hint\n%s\nwant\n%s", hint, c.want)
 		}

@@ -297,6 +297,12 @@ func TestRestoreHint(t *testing.T) {
 	if got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
+	j := w.job()
+	j.env.Endpoint, j.env.StoreRegion = "http://127.0.0.1:9000", "eu-west-1"
+	const its = "AWS_REGION=eu-west-1 AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000 mayfly restore my/docs --store s3://bucket/deep\nwithout mayfly: AWS_REGION=eu-west-1 AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000 aws s3 sync "
+	if got := j.Restore(runner.JobReport{Verdict: runner.VerdictComplete}); !strings.HasPrefix(got, its) {
+		t.Errorf("%s\nwant\n%s", got, its)
+	}
 }
 
 // However many files lie where they cannot be read, or where something stands in

@@ -44,6 +44,9 @@ func (j *job) Restore(jr runner.JobReport) string {
 	endpoint := ""
 	if j.env.Endpoint != "" {
 		endpoint = "AWS_ENDPOINT_URL_S3=" + word(j.env.Endpoint) + " "
+		if j.env.StoreRegion != "" {
+			endpoint = "AWS_REGION=" + word(j.env.StoreRegion) + " " + endpoint
+		}
 	}
 	hint := fmt.Sprintf("%smayfly restore %s --store %s", endpoint, word(j.env.Prefix), word(url))
 	if strings.HasPrefix(url, "s3://") {

@@ -44,7 +44,9 @@ all that verify writes. No run goes on from marked archives; the next one that
 backs the repository up writes a full archive.
 
 Of directories that sync jobs keep it reads every file, and names those that the
-last run has recorded and that are gone.
+last run has recorded and that are gone. A file in another version than it has
+recorded is named, too, and alone is no failure: a run that was cut off leaves
+such files.
 
 With --deep it also rebuilds each repository, one after the other, in a work
 folder of at most --room: every object is named by its content, and everything

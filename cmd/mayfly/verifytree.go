@@ -18,6 +18,7 @@ type verifiedDirJSON struct {
 	Damaged    []string `json:"damaged,omitempty"`
 	Missing    []string `json:"missing,omitempty"`
 	NotChecked []string `json:"not_checked,omitempty"`
+	Others     []string `json:"other_versions,omitempty"` // than the last run has recorded
 }
 
 // trees checks what sync jobs keep, one after the other.
@@ -36,7 +37,7 @@ func (v *verifier) trees(ctx context.Context, trees []*dirsync.Tree) error {
 		if n == 0 && len(res.Missing) == 0 {
 			return nothingThere(ctx, v.st, t.Path(), v.flags)
 		}
-		v.dirs = append(v.dirs, verifiedDirJSON{t.Path(), res.Files, res.Bytes, res.Whole(), res.Damaged, res.Missing, res.Unread})
+		v.dirs = append(v.dirs, verifiedDirJSON{t.Path(), res.Files, res.Bytes, res.Whole(), res.Damaged, res.Missing, res.Unread, res.Others})
 		if !v.o.json {
 			v.tellTree(t, res)
 		}
@@ -67,7 +68,7 @@ func (v *verifier) tellTree(t *dirsync.Tree, res dirsync.Verified) {
 		fmt.Fprintf(v.app.stdout, ": each was read to its end")
 		switch {
 		case len(res.Others) > 0:
-			fmt.Fprintf(v.app.stdout, "; %d are other versions than the last run has recorded", len(res.Others))
+			fmt.Fprintf(v.app.stdout, "; %s not in the version that the last run has recorded", runner.FormatCount(len(res.Others), "files"))
 		case res.Strong == res.Files:
 			fmt.Fprint(v.app.stdout, ", and is what was kept, by its SHA-256")
 		case res.Summed == res.Files:

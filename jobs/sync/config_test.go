@@ -28,6 +28,7 @@ func TestValidate(t *testing.T) {
 		"a relative target":        {func(c *Config) { *c = Config{To: "./x"} }, `to: "./x" depends on where`},
 		"everything":               {func(c *Config) { c.From = "//" }, "from: this is the whole file system"},
 		"an empty include":         {func(c *Config) { c.Include = []string{"*.jpg", ""} }, "include[1]: the glob is empty"},
+		"an exclude of nothing":    {func(c *Config) { c.Exclude = []string{"./a/"} }, `exclude[0]: "./a/" matches nothing: no path has a part .; a / at the beginning is the directory itself`},
 		"a bad exclude":            {func(c *Config) { c.Exclude = []string{"a[b"} }, `exclude[0]: "a[b" is no glob: a [ is not closed`},
 		"a rule without a sign":    {func(c *Config) { c.Filter = []string{"*.jpg"} }, `filter[0]: "*.jpg" is no rule`},
 		"a rule with a bad glob":   {func(c *Config) { c.Filter = []string{"- a", "+ {a"} }, `filter[1]: "{a" is no glob: a { is not closed`},

@@ -23,6 +23,11 @@ func newRule(take bool, glob string) (rule, error) {
 	if strings.Trim(glob, "/") == "" {
 		return rule{}, errors.New("the glob is empty")
 	}
+	for part := range strings.SplitSeq(glob, "/") {
+		if part == "." || part == ".." {
+			return rule{}, fmt.Errorf("%q matches nothing: no path has a part %s; a / at the beginning is the directory itself", glob, part)
+		}
+	}
 	if strings.HasSuffix(glob, "/") {
 		glob += "**"
 	}

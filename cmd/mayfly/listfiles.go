@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -75,6 +76,9 @@ func (l *lister) files(ctx context.Context, t *dirsync.Tree) error {
 	for f, err := range t.Files(ctx) {
 		if err != nil {
 			return err
+		}
+		if f.Path == "" && !l.json { // the tree is one file
+			f.Path = path.Base(t.Path())
 		}
 		if err := l.file(f, n); err != nil {
 			return err

@@ -51,8 +51,13 @@ func (s starter) text() string {
 	line("# Who gets the report. Without it, the console does.")
 	optional(s.email != "", "notify: {email: [%s]}", yamlText(s.email), "you@example.com")
 	line("")
-	line("# When an instance does the work, once mayfly deploy has set it up: cron's five")
-	line("# fields in a time zone; and after how long it ends, whatever it is doing.")
+	if s.from != "" {
+		line("# On this machine, cron or a systemd timer starts mayfly run. An instance that")
+		line("# mayfly deploy sets up has no directory but what jobs before put there.")
+	} else {
+		line("# When an instance does the work, once mayfly deploy has set it up: cron's five")
+		line("# fields in a time zone; and after how long it ends, whatever it is doing.")
+	}
 	deadline := "2h"
 	if s.receive != nil {
 		deadline = s.receive.deadline

@@ -2,13 +2,14 @@ package main
 
 import (
 	"net/url"
+	"path"
 	"strings"
 
 	"mayfly/runner"
 )
 
-// A hand spells commands by which a person changes a store: mayfly itself
-// deletes nothing.
+// A hand spells commands by which a person changes a store, for mayfly itself
+// deletes nothing, or gets back what is no archive.
 type hand struct{ endpoint string }
 
 // byHand is for the store of a config, which may be nil.
@@ -41,6 +42,17 @@ func (h hand) write(address string) string {
 		return "echo damaged > " + shellWord(file)
 	}
 	return "echo damaged | aws s3 cp - " + shellWord(address) + h.endpoint
+}
+
+// copyOut copies a folder of a store, or one object, to where the person is.
+func (h hand) copyOut(address string, folder bool) string {
+	if dir, ok := dirOf(address); ok {
+		return "cp -r " + shellWord(dir) + " ."
+	}
+	if folder {
+		return "aws s3 cp --recursive " + shellWord(address+"/") + " " + shellWord(path.Base(address)) + "/" + h.endpoint
+	}
+	return "aws s3 cp " + shellWord(address) + " ." + h.endpoint
 }
 
 // dirOf is the path of a file:// address.

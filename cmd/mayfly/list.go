@@ -49,11 +49,11 @@ something of it is damaged, 2 bad usage or config.`,
 			if err := checkPath(path); err != nil {
 				return usageError(fmt.Errorf("list: %w", err))
 			}
-			st, _, err := a.dataStore(cmd.Context(), address)
+			st, config, err := a.dataStore(cmd.Context(), address)
 			if err != nil {
 				return err
 			}
-			l := &lister{app: a, st: st, json: asJSON, flags: a.storeFlags(address)}
+			l := &lister{app: a, st: st, json: asJSON, flags: a.storeFlags(address), hand: byHand(config)}
 			return a.ofData(cmd.Context(), l.list(cmd.Context(), path))
 		},
 	}
@@ -68,6 +68,7 @@ type lister struct {
 	st    store.Store
 	json  bool
 	flags string
+	hand  hand
 }
 
 func (l *lister) list(ctx context.Context, path string) error {
@@ -91,7 +92,7 @@ func (l *lister) list(ctx context.Context, path string) error {
 		return l.one(ctx, all[0])
 	}
 	if len(all)+len(dirs) == 0 {
-		return nothingThere(ctx, l.st, path, l.flags)
+		return nothingThere(ctx, l.st, path, l.flags, l.hand)
 	}
 	l.date(ctx, all)
 	if ctx.Err() != nil {

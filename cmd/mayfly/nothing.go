@@ -14,8 +14,8 @@ import (
 
 // nothingThere says that a store has no archive below a path, and what may
 // have been meant.
-func nothingThere(ctx context.Context, st store.Store, asked, flags string) error {
-	if err := otherwise(ctx, st, asked); err != nil {
+func nothingThere(ctx context.Context, st store.Store, asked, flags string, by hand) error {
+	if err := otherwise(ctx, st, asked, by); err != nil {
 		return err
 	}
 	seen := &dirsync.Watcher{Store: st}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,15 +19,15 @@ const lookedThrough = 10_000 // objects
 
 // otherwise says what is under a path that is neither a repository nor a synced
 // directory, or which directory was meant; nil when it does not know.
-func otherwise(ctx context.Context, st store.Store, asked string) error {
+func otherwise(ctx context.Context, st store.Store, asked string, by hand) error {
 	if asked == "" {
 		return nil
 	}
 	if key, run := artifacts(ctx, st, asked); key != "" {
-		return fmt.Errorf("%s is what a command job has left, kept as it was and with no archive around it: %s", asked, copyOut(st, key, run))
+		return fmt.Errorf("%s is what a command job has left, kept as it was and with no archive around it: %s", asked, by.copyOut(st.URL(key), run))
 	}
 	if thing(ctx, st, asked+"/") {
-		return fmt.Errorf("there are files under %s, and no index that a sync job would have written: if one keeps them, name its config with -c; else %s", st.URL(asked), copyOut(st, asked, true))
+		return fmt.Errorf("there are files under %s, and no index that a sync job would have written: if one keeps them, name its config with -c; else %s", st.URL(asked), by.copyOut(st.URL(asked), true))
 	}
 	seen := &dirsync.Watcher{Store: st}
 	for _, err := range seen.List(ctx, "") {
@@ -97,15 +96,4 @@ func thing(ctx context.Context, st store.Store, prefix string) bool {
 		return err == nil
 	}
 	return false
-}
-
-// copyOut is how a folder of the store, or an object, is copied by stock tools.
-func copyOut(st store.Store, key string, folder bool) string {
-	if dir, ok := dirOf(st.URL("")); ok {
-		return "cp -r " + shellWord(filepath.Join(dir, filepath.FromSlash(key))) + " ."
-	}
-	if folder {
-		return "aws s3 cp --recursive " + shellWord(st.URL(key)+"/") + " ."
-	}
-	return "aws s3 cp " + shellWord(st.URL(key)) + " ."
 }

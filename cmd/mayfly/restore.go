@@ -159,7 +159,7 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 	if r.st, config, err = a.dataStore(ctx, o.store); err != nil {
 		return err
 	}
-	r.flags = a.storeFlags(o.store)
+	r.flags, r.hand = a.storeFlags(o.store), byHand(config)
 	a.unbound()
 	tree, err := dirsync.Find(ctx, r.st, asked, syncPrefixes(config)...)
 	switch {
@@ -176,7 +176,7 @@ func (a *app) restore(ctx context.Context, o restoreOptions, path, dir string) e
 			return a.ofData(ctx, fmt.Errorf("restore %s: %w", asked, err))
 		}
 		if len(all) == 0 {
-			return bad(nothingThere(ctx, r.st, asked, r.flags))
+			return bad(nothingThere(ctx, r.st, asked, r.flags, r.hand))
 		}
 		return bad(fmt.Errorf("%q is not a repository: write PREFIX/OWNER/NAME, as mayfly list %s%s shows it, or add --all for every one of it", asked, shellWord(asked), r.flags))
 	}
@@ -200,6 +200,7 @@ type restoring struct {
 	app   *app
 	o     restoreOptions
 	st    store.Store
+	hand  hand
 	at    time.Time
 	git   string // path of git, "" without one
 	flags string
@@ -235,7 +236,7 @@ func (r *restoring) one(ctx context.Context, j wanted, dir string) error {
 	}
 	p, err := r.point(ctx, j)
 	if old := (*archive.TooOldError)(nil); errors.Is(err, archive.ErrNoPoint) && !errors.As(err, &old) {
-		return fmt.Errorf("restore: %w", nothingThere(ctx, r.st, j.path(), r.flags))
+		return fmt.Errorf("restore: %w", nothingThere(ctx, r.st, j.path(), r.flags, r.hand))
 	}
 	if err != nil {
 		return fmt.Errorf("restore %s: %w: mayfly list %s%s shows what there is", j.path(), err, j.path(), r.flags)

@@ -21,7 +21,7 @@ func (r *restoring) everything(ctx context.Context, path, dir string) error {
 		return err
 	}
 	if len(all) == 0 {
-		return nothingThere(ctx, r.st, path, r.flags)
+		return nothingThere(ctx, r.st, path, r.flags, r.hand)
 	}
 	if dir == "" {
 		dir = filepath.Base(path)

@@ -151,7 +151,7 @@ func (v *verifier) run(ctx context.Context, path string) error {
 	}
 	indexes, gone := v.recorded(ctx, path, prefixes, all)
 	if len(all)+len(gone)+len(trees) == 0 {
-		return nothingThere(ctx, v.st, path, v.flags)
+		return nothingThere(ctx, v.st, path, v.flags, v.hand)
 	}
 	var size int64
 	segments := 0

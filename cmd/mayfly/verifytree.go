@@ -35,7 +35,7 @@ func (v *verifier) trees(ctx context.Context, trees []*dirsync.Tree) error {
 			return err
 		}
 		if n == 0 && len(res.Missing) == 0 {
-			return nothingThere(ctx, v.st, t.Path(), v.flags)
+			return nothingThere(ctx, v.st, t.Path(), v.flags, v.hand)
 		}
 		v.dirs = append(v.dirs, verifiedDirJSON{t.Path(), res.Files, res.Bytes, res.Whole(), res.Damaged, res.Missing, res.Unread, res.Others})
 		if !v.o.json {

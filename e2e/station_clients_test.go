@@ -83,6 +83,7 @@ func TestStationSFTP(t *testing.T) {
 	worm.sftp("rename /repo/config /repo/x\n").refused(t, "")
 	worm.sftp(fmt.Sprintf("put %s/big /repo/config\n", src)).refused(t, "")
 	worm.push("rsync", src, "/repo").refused(t, "append_only")
+	worm.restic("backup", src).ok(t) // else the push that was refused is missing
 
 	for _, f := range s.hosts {
 		f.done().ok(t)

@@ -317,14 +317,14 @@ func TestStationVolumes(t *testing.T) {
 }
 
 // TestStationCannotLetGo has closing fail: a volume that somebody still uses,
-// one that AWS does not detach, a snapshot that is not taken. Each is said, and
-// nothing is pruned.
+// one that AWS does not detach, a snapshot that is not taken, one that somebody
+// has unmounted in mid-run. Each is said, and nothing is pruned.
 func TestStationCannotLetGo(t *testing.T) {
 	t.Parallel()
 	if !inside(t) {
 		return
 	}
-	s := newStation(t, 32, "a", "busy", "stuck", "nosnap")
+	s := newStation(t, 32, "a", "busy", "stuck", "nosnap", "loose")
 	s.keep = "{last: 1}"
 	srcs := map[string]string{}
 	for name, f := range s.hosts {
@@ -342,7 +342,7 @@ func TestStationCannotLetGo(t *testing.T) {
 	}
 	for range 3 {
 		r := s.start().open()
-		push("a", "busy", "stuck", "nosnap")
+		push("a", "busy", "stuck", "nosnap", "loose")
 		if code := r.ends(); code != 0 {
 			t.Fatalf("exit code %d", code)
 		}
@@ -362,7 +362,8 @@ func TestStationCannotLetGo(t *testing.T) {
 	}
 	s.ebs.mu.Unlock()
 	r := s.start().open()
-	push("busy", "stuck", "nosnap")
+	s.sh(`umount /mnt/loose`)
+	push("busy", "stuck", "nosnap", "loose")
 	holder := exec.Command("sh", "-c", "exec sleep 300 9</mnt/busy/x")
 	holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := holder.Start(); err != nil {
@@ -381,8 +382,8 @@ func TestStationCannotLetGo(t *testing.T) {
 	if code := r.ends(); code != 3 {
 		t.Errorf("exit code %d", code)
 	}
-	has(t, "the report", r.out.String(), "4 hosts: 1 changed, 2 partial, 1 failed", "unmount the volume of busy", "sleep", "detach the volume of stuck", "take a snapshot of the volume of nosnap")
-	for name, want := range map[string]int{"a": 2, "busy": 2, "stuck": 2, "nosnap": 2} {
+	has(t, "the report", r.out.String(), "5 hosts: 1 changed, 2 partial, 2 failed", "unmount the volume of busy", "sleep", "somebody has unmounted it from /mnt/loose", "detach the volume of stuck", "take a snapshot of the volume of nosnap")
+	for name, want := range map[string]int{"a": 2, "busy": 2, "stuck": 2, "nosnap": 2, "loose": 2} {
 		if n := len(s.ebs.snapshots(s.hosts[name].volume)); n != want {
 			t.Errorf("%s: %d snapshots, want %d", name, n, want)
 		}

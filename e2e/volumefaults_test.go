@@ -336,6 +336,21 @@ func TestVolumeTurnedReadOnly(t *testing.T) {
 	d.close(m)
 }
 
+// A volume that somebody has unmounted in mid-run does not have what came since.
+func TestVolumeUnmountedByOthers(t *testing.T) {
+	t.Parallel()
+	d := newDisk(t, 64*miB)
+	m := d.open()
+	d.put("a")
+	if err := d.system().Still(m); err != nil {
+		t.Error(err)
+	}
+	d.on(`umount "$2"`, d.point)
+	err := d.system().Still(m)
+	has(t, "the error", fmt.Sprint(err), "somebody has unmounted it from "+d.point, "is not on it")
+	d.close(m) // of which nothing is left to be done
+}
+
 // What is at the mount point would be out of sight.
 func TestVolumeMountPoint(t *testing.T) {
 	t.Parallel()

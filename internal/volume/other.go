@@ -54,3 +54,6 @@ func (s System) CloseReadOnly(context.Context, *Mounted) error { return errLinux
 
 // DropCopy fails.
 func (s System) DropCopy(context.Context, string, string) error { return errLinux }
+
+// Still fails.
+func (s System) Still(*Mounted) error { return errLinux }

@@ -26,6 +26,21 @@ func (s System) Close(ctx context.Context, m *Mounted) error {
 	return s.unmount(ctx, m.Device.Volume, or(m.Finding.Path, m.Device.Path), m.Point)
 }
 
+// Still fails when a volume that was opened is not mounted any more where it was
+// though nobody has closed it: what was written there since is not on it.
+func (s System) Still(m *Mounted) error {
+	rdev, err := deviceNumber(or(m.Finding.Path, m.Device.Path))
+	if err != nil {
+		return failed("look for", m.Device.Volume, err)
+	}
+	at, err := mountAt(m.Point, majorMinor(rdev))
+	if err == nil && at == nil {
+		err = &Error{Volume: m.Device.Volume, Doing: "look for", Err: ErrDamaged,
+			Reason: "somebody has unmounted it from " + m.Point + " in mid-run", Fix: "what came since is not on it: look at the instance's journal for who did that; the next push brings it"}
+	}
+	return err
+}
+
 func (s System) unmount(ctx context.Context, volume, path, point string) error {
 	rdev, err := deviceNumber(path)
 	if err != nil {

@@ -55,8 +55,9 @@ func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool, dr
 	if h.mounted == nil {
 		return
 	}
-	usage, err := volume.UsageOf(h.mounted.Point)
-	if err == nil {
+	if err := r.system.Still(h.mounted); err != nil {
+		end.unclean = problem(h.name, "close the volume of", err)
+	} else if usage, err := volume.UsageOf(h.mounted.Point); err == nil {
 		end.usage = usage
 	}
 	if err := r.system.Close(ctx, h.mounted); err != nil {
@@ -66,6 +67,9 @@ func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool, dr
 	}
 	m := h.mounted
 	h.mounted = nil
+	if end.unclean != nil {
+		return
+	}
 	end.snapshot(ctx)
 	end.drill(m, drillUntil)
 	if !hurry {

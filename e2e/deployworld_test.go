@@ -207,7 +207,7 @@ func (l *laptop) begin(args ...string) *running {
 type running struct {
 	t         *testing.T
 	cmd       *exec.Cmd
-	out, errs bytes.Buffer
+	out, errs transcript
 }
 
 func (p *running) wait() result {

@@ -36,6 +36,11 @@ type session struct {
 // and runs that.
 func (s *session) serve(requests <-chan *ssh.Request) {
 	defer s.channel.Close()
+	defer func() {
+		if p := recover(); p != nil { // which would end the other hosts' sessions, too
+			s.refused(fmt.Sprintf("the session broke the server's own code: %v", p))
+		}
+	}()
 	for {
 		var r *ssh.Request
 		select {

@@ -144,6 +144,31 @@ func TestRefusesAllElse(t *testing.T) {
 	}
 }
 
+// breaking is an observer that panics when a host says that it begins.
+type breaking struct{ *log }
+
+func (breaking) Promised(string) { panic("a bug") }
+
+// A session that breaks the server's own code ends, and no other does.
+func TestBrokenSession(t *testing.T) {
+	t.Parallel()
+	var all *log
+	w := newWorld(t, func(c *Config) { all = c.Observer.(*log); c.Observer = breaking{all} })
+	s, err := w.login("a").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run("begin"); err == nil {
+		t.Error("nothing broke")
+	}
+	if said, status := w.exec(w.login("b"), "done"); status != 0 {
+		t.Errorf("%d, %q", status, said)
+	}
+	if !strings.Contains(all.reasons(), "a: the session broke the server's own code: a bug") {
+		t.Errorf("it was not told:\n%s", all.reasons())
+	}
+}
+
 func TestDone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -47,8 +47,13 @@ func (r *run) close(ctx context.Context, why string) {
 // cleanly unmounted and was changed, and nothing is pruned but after a whole
 // one.
 func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool, drillUntil time.Time) {
-	end := ending{run: r, host: h, why: why}
+	end := ending{run: r, host: h, why: why, held: h.mounted != nil}
 	defer end.report()
+	defer func() {
+		if p := r.broke(h, recover()); p != nil {
+			end.unclean = p
+		}
+	}()
 	if h.attached {
 		defer end.detach(ctx)
 	}
@@ -62,11 +67,10 @@ func (r *run) closeHost(ctx context.Context, h *host, why string, hurry bool, dr
 	}
 	if err := r.system.Close(ctx, h.mounted); err != nil {
 		end.unclean = problem(h.name, "unmount the volume of", err)
-		end.held = true
 		return
 	}
 	m := h.mounted
-	h.mounted = nil
+	h.mounted, end.held = nil, false
 	if end.unclean != nil {
 		return
 	}
@@ -83,7 +87,7 @@ type ending struct {
 	host    *host
 	why     string
 	usage   volume.Usage
-	held    bool            // the volume could not be unmounted
+	held    bool            // the volume is mounted, and could not be unmounted
 	unclean *runner.Problem // what keeps the data from being trusted
 	untaken *runner.Problem // why there is no snapshot of it
 	left    *runner.Problem // what could not be put away

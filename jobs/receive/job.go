@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -195,7 +196,14 @@ func (r *run) attachAll(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, h := range r.hosts {
 		if h.problem == nil {
-			all.Go(func() { h.problem = r.open(ctx, h) })
+			all.Go(func() {
+				defer func() {
+					if p := r.broke(h, recover()); p != nil {
+						h.problem = p
+					}
+				}()
+				h.problem = r.open(ctx, h)
+			})
 		}
 	}
 	all.Wait()
@@ -204,6 +212,20 @@ func (r *run) attachAll(ctx context.Context) {
 			r.rec.Log().Error(h.problem.String(), runner.KeyItem, h.name)
 		}
 	}
+}
+
+// broke is what to say of a panic, nil of none: it is the problem of the host at
+// whose volume the code was, and of no other.
+func (r *run) broke(h *host, p any) *runner.Problem {
+	if p == nil {
+		return nil
+	}
+	said := fmt.Sprint(p)
+	if r.env.Redact != nil {
+		said = r.env.Redact(said)
+	}
+	r.rec.Log().Error("panic", runner.KeyItem, h.name, runner.KeyErr, said, runner.KeyStack, string(debug.Stack()))
+	return &runner.Problem{Item: h.name, Doing: "back up", Reason: "it panicked: " + said, Fix: "this is a bug in mayfly: please report it"}
 }
 
 // receive opens the window, and returns why it closed.

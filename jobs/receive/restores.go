@@ -165,6 +165,13 @@ func (s *restores) one(ctx context.Context, one *restore) {
 	r := s.run
 	defer r.wake()
 	defer func() {
+		if p := r.broke(&host{name: runner.OneLine(one.Host, 80)}, recover()); p != nil {
+			p.Doing = "restore"
+			r.rec.Warn(*p)
+			s.answer(ctx, one, Answer{State: Refused, Reason: p.Reason})
+		}
+	}()
+	defer func() {
 		s.mu.Lock()
 		one.end()
 		s.mu.Unlock()

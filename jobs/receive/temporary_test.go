@@ -106,3 +106,53 @@ func TestAnswered(t *testing.T) {
 		time.Sleep(200 * time.Hour) // until the last one has ended, too
 	})
 }
+
+// brokenVolumes panics at a volume of one host.
+type brokenVolumes struct{ leftVolumes }
+
+func (v *brokenVolumes) Attach(_ context.Context, id string, _ runner.Self) (runner.Volume, error) {
+	if id == "vol-b" {
+		panic("a bug")
+	}
+	return runner.Volume{}, errors.New("there is none")
+}
+
+func (v *brokenVolumes) Detach(_ context.Context, id string, _ runner.Self) error {
+	if id == "vol-b" {
+		panic("a bug")
+	}
+	return nil
+}
+
+// A panic at one host's volume is that host's failure: the others are backed up,
+// and nothing that it had done is called a success.
+func TestPanicIsOneHosts(t *testing.T) {
+	t.Parallel()
+	v := &brokenVolumes{}
+	r := newTidyRun(nil)
+	r.job.config, r.job.env.Volumes = &Config{}, v
+	r.restores = &restores{run: r}
+	r.drills = &drills{run: r, stopped: t.Context()}
+	r.door = newDoor(r.rec)
+	for _, name := range []string{"a", "b"} {
+		h := newHost(name, Host{}, r.rec.Start(name), func() {})
+		h.volume.ID = "vol-" + name
+		r.hosts = append(r.hosts, h)
+	}
+	r.attachAll(t.Context())
+	if p := r.hosts[0].problem; p == nil || p.Reason != "there is none" {
+		t.Errorf("%+v", p)
+	}
+	if p := r.hosts[1].problem; p == nil || p.Reason != "it panicked: a bug" {
+		t.Errorf("%+v", p)
+	}
+	for _, h := range r.hosts { // whatever they had
+		h.problem, h.good, h.transfers = nil, 1, 1
+	}
+	r.close(t.Context(), "every host has finished")
+	for i, want := range []runner.Outcome{runner.Changed, runner.Failed} {
+		if got := r.rec.Snapshot().Items[i]; got.Outcome != want {
+			t.Errorf("%+v", got)
+		}
+	}
+}

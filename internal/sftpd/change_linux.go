@@ -91,6 +91,7 @@ func (s *server) rename(from, to string, replace bool) error {
 	err = unix.Renameat2(int(fromDir.Fd()), fromBase, int(toDir.Fd()), toBase, unix.RENAME_NOREPLACE)
 	if replace && errors.Is(err, unix.EEXIST) {
 		if err := s.changeable(int(toDir.Fd()), toBase, 0); err != nil {
+			s.lose(err) // what was to take its place
 			return err
 		}
 		err = unix.Renameat(int(fromDir.Fd()), fromBase, int(toDir.Fd()), toBase)

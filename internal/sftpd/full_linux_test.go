@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
@@ -75,5 +77,49 @@ func TestRefusalsLoseNothing(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: nothing was said against it", what)
 		}
+	}
+}
+
+// Where older states are kept, new contents that were to take the place of old
+// ones are missing; what was to be removed is not.
+func TestSaysThatTheOldWasKept(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct {
+		do   func(*sftp.Client) error
+		lost bool
+	}{
+		"overwritten": {func(c *sftp.Client) error { return write(c, "old", "new", create) }, true},
+		"renamed over": {func(c *sftp.Client) error {
+			return errors.Join(write(c, "part", "new", create), c.PosixRename("part", "old"))
+		}, true},
+		"removed":   {func(c *sftp.Client) error { return c.Remove("old") }, false},
+		"renamed":   {func(c *sftp.Client) error { return c.Rename("old", "older") }, false},
+		"its times": {func(c *sftp.Client) error { return c.Chtimes("old", time.Now(), time.Now()) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "old"), []byte("old"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * tick)
+			a, b := net.Pipe()
+			served := make(chan error, 1)
+			go func() {
+				_, err := Serve(a, dir, Options{AppendOnly: true, Began: time.Now()})
+				served <- err
+			}()
+			c, err := sftp.NewClientPipe(b, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.do(c); err == nil {
+				t.Fatal("nothing was said against it")
+			}
+			b.Close()
+			if err := <-served; errors.Is(err, ErrNotWritten) != x.lost {
+				t.Errorf("the session has ended with %v", err)
+			}
+		})
 	}
 }

@@ -59,10 +59,13 @@ var disk = []error{
 // noted remembers the first failure of a change that the client may go on after.
 func (s *server) noted(err error) error {
 	if err != nil && slices.ContainsFunc(disk, func(d error) bool { return errors.Is(err, d) }) {
-		s.lost.CompareAndSwap(nil, &err)
+		s.lose(err)
 	}
 	return err
 }
+
+// lose remembers why something that was to come is not there.
+func (s *server) lose(err error) { s.lost.CompareAndSwap(nil, &err) }
 
 // A written file is open for writing.
 type written struct {
@@ -158,6 +161,7 @@ func (s *server) openWriter(r *sftp.Request, flags int) (f *os.File, err error) 
 		return nil, err
 	}
 	if err := s.mayChange(f); err != nil {
+		s.lose(err) // its new contents
 		return nil, errors.Join(err, f.Close())
 	}
 	if want.Trunc {

@@ -13,7 +13,7 @@ import (
 var ErrUnfinished = errors.New("the client left while files were being written")
 
 // ErrNotWritten says that something of the client's could not be written: the
-// disk is full, or broken. The client has been told each time, and the one that
+// disk is full, or broken, or an older state is kept (AppendOnly). The client has been told each time, and the one that
 // it was about is not there.
 var ErrNotWritten = errors.New("the client was told that something could not be written")
 

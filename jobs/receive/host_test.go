@@ -95,17 +95,26 @@ func TestOutcomes(t *testing.T) {
 			v.host.saidDone(false)
 			v.session(push, ".", 0, "")
 		}, inParts, "did not say that it has sent all", false},
-		"an old rsync":           {func(v *visit) { v.login(); v.session(oldPush, ".", 0, "") }, inParts, "does not tell the receiver which files it could not read", false},
-		"an old rsync that says": {func(v *visit) { v.login(); v.session(oldPush, ".", 0, ""); v.host.saidDone(false) }, allThere, "", true},
-		"an old rsync looks":     {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 0, "") }, allThere, "", true},
-		"a pull alone":           {func(v *visit) { v.login(); v.session("rsync pull", "x", 0, "") }, nothing, "it logged in and sent nothing", false},
-		"a pull that failed":     {func(v *visit) { v.login(); v.session(push, "x", 0, ""); v.session("rsync pull", "x", 12, "") }, allThere, "", true},
-		"a failed dry run":       {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 23, "") }, allThere, "", true},
-		"part of nothing":        {func(v *visit) { v.login(); v.host.promisedAll(); v.host.saidDone(true) }, nothing, "it could not send what it wanted to", true},
-		"sftp":                   {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
-		"sftp full":              {func(v *visit) { v.login(); v.session("sftp", "", 11, "") }, inParts, "sftp ended with exit code 11 (a file could not be written): look whether the volume is full, and enlarge it", false},
-		"sftp cut, again":        {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
-		"refused":                {func(v *visit) { v.login(); v.host.wasRefused(sshd.Refusal{Reason: "-K is not allowed"}) }, nothing, "it logged in and was refused: -K is not allowed", false},
+		"an old rsync":             {func(v *visit) { v.login(); v.session(oldPush, ".", 0, "") }, inParts, "does not tell the receiver which files it could not read", false},
+		"an old rsync that says":   {func(v *visit) { v.login(); v.session(oldPush, ".", 0, ""); v.host.saidDone(false) }, allThere, "", true},
+		"an old rsync looks":       {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 0, "") }, allThere, "", true},
+		"a pull alone":             {func(v *visit) { v.login(); v.session("rsync pull", "x", 0, "") }, nothing, "it logged in and sent nothing", false},
+		"a pull that failed":       {func(v *visit) { v.login(); v.session(push, "x", 0, ""); v.session("rsync pull", "x", 12, "") }, allThere, "", true},
+		"a failed dry run":         {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.session("rsync dry run", ".", 23, "") }, allThere, "", true},
+		"part of nothing":          {func(v *visit) { v.login(); v.host.promisedAll(); v.host.saidDone(true) }, nothing, "it could not send what it wanted to", true},
+		"sftp":                     {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
+		"sftp full":                {func(v *visit) { v.login(); v.session("sftp", "", 11, "") }, inParts, "sftp ended with exit code 11 (a file could not be written): look whether the volume is full, and enlarge it", false},
+		"sftp cut, again":          {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
+		"refused, and done":        {func(v *visit) { v.login(); v.turned(); v.host.saidDone(false) }, nothing, "it logged in and was refused: -K is not allowed", true},
+		"one of two refused":       {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.turned(); v.host.saidDone(false) }, inParts, "a push of it was refused: -K is not allowed", true},
+		"one refused, and no word": {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.turned() }, inParts, "a push of it was refused", false},
+		"refused, then right":      {func(v *visit) { v.login(); v.turned(); v.session(push, ".", 0, "") }, allThere, "", true},
+		"asked for a shell": {func(v *visit) {
+			v.login()
+			v.host.wasRefused(sshd.Refusal{Reason: "there is no shell"})
+			v.host.saidDone(false)
+		}, saidSo, "", true},
+		"refused": {func(v *visit) { v.login(); v.host.wasRefused(sshd.Refusal{Reason: "-K is not allowed"}) }, nothing, "it logged in and was refused: -K is not allowed", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -180,10 +180,19 @@ func (r *run) print() error {
 	if r.console != nil {
 		r.console.flush(graceTime)
 	}
-	err := r.step(context.Background(), "print the report", textTime, func(context.Context) error {
-		_, err := io.WriteString(r.Out, r.Redact(r.report.Text()))
-		return err
+	// In steps of their own: a console that takes nothing keeps only what is
+	// printed, while the report goes on to change.
+	var text string
+	err := r.step(context.Background(), "write the report", textTime, func(context.Context) error {
+		text = r.Redact(r.report.Text())
+		return nil
 	})
+	if err == nil {
+		err = r.step(context.Background(), "print the report", textTime, func(context.Context) error {
+			_, err := io.WriteString(r.Out, text)
+			return err
+		})
+	}
 	if err != nil {
 		r.log.Warn("cannot print the report", KeyErr, err)
 	}

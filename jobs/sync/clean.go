@@ -18,6 +18,7 @@ type gone struct {
 	path string
 	etag store.ETag  // of the object
 	info fs.FileInfo // of the file; nil: it is an object
+	away bool        // it was an object, and may be no more
 }
 
 // missed takes down what one side has and the other has not.
@@ -102,7 +103,7 @@ func (r *run) removeAll(ctx context.Context) (deleted int, err error) {
 				if i >= len(r.gone) {
 					return
 				}
-				done, err := r.remove(ctx, r.gone[i])
+				done, err := r.remove(ctx, &r.gone[i])
 				if err != nil {
 					cancel(err)
 				} else if done {
@@ -116,13 +117,14 @@ func (r *run) removeAll(ctx context.Context) (deleted int, err error) {
 }
 
 // remove deletes one, unless it has come back, or become another, meanwhile.
-func (r *run) remove(ctx context.Context, g gone) (bool, error) {
+func (r *run) remove(ctx context.Context, g *gone) (bool, error) {
 	if g.info == nil {
 		fi, err := r.dir.lstat(g.path)
 		if err == nil && !fi.IsDir() || err != nil && !missing(err) {
 			return false, nil
 		}
 		err = r.env.Store.Delete(ctx, r.env.Prefix+"/"+g.path, g.etag)
+		g.away = !errors.Is(err, store.ErrChanged)
 		if errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrChanged) {
 			return false, nil
 		}

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"mayfly/internal/store"
 )
@@ -53,19 +54,23 @@ var pieceForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z/([0-9]{5}|end)\.gz$`)
 type indexWriter struct {
 	ctx    context.Context
 	st     store.Store
-	dir    string // PREFIX/.mayfly/STAMP/
-	old    *index // of the last run
-	last   string // path of the last record
-	wrote  bool   // something differs from the old one: it is being written
-	n      int    // pieces
+	prefix string
+	stamp  time.Time
+	dir    string         // PREFIX/.mayfly/STAMP/
+	old    *index         // of the last run
+	last   string         // path of the last record
+	wrote  bool           // something differs from the old one: it is being written
+	n      int            // pieces
+	pieces []store.Object // of them, that were written
 	buf    bytes.Buffer
 	gz     *gzip.Writer
 	text   int // bytes in the piece
 	failed error
 }
 
-func newIndexWriter(ctx context.Context, st store.Store, dir string, old *index) *indexWriter {
-	w := &indexWriter{ctx: ctx, st: st, dir: dir, old: old}
+func newIndexWriter(ctx context.Context, st store.Store, prefix string, stamp time.Time, old *index) *indexWriter {
+	w := &indexWriter{ctx: ctx, st: st, prefix: prefix, stamp: stamp, old: old}
+	w.dir = prefix + "/" + indexDir + stamp.UTC().Format(stampForm) + "/"
 	w.gz = gzip.NewWriter(&w.buf)
 	return w
 }
@@ -128,7 +133,11 @@ func (w *indexWriter) flush() error {
 		return err
 	}
 	w.n++
-	_, err := w.st.Put(w.ctx, fmt.Sprintf("%s%05d.gz", w.dir, w.n), w.buf.Bytes(), "")
+	o := store.Object{Key: fmt.Sprintf("%s%05d.gz", w.dir, w.n)}
+	var err error
+	if o.ETag, err = w.st.Put(w.ctx, o.Key, w.buf.Bytes(), ""); err == nil {
+		w.pieces = append(w.pieces, o)
+	}
 	w.buf.Reset()
 	w.gz.Reset(&w.buf)
 	w.text = 0
@@ -155,7 +164,8 @@ type index struct {
 	pieces []string
 	whole  bool
 	cut    bool   // the newest was cut off: what its run should have written may be missing
-	stamp  string // of the run that wrote it
+	stamp  string // when it was written, about
+	newest string // stamp of all there are
 	// old are the objects of all there are, which the next one replaces.
 	old []store.Object
 }
@@ -186,6 +196,9 @@ func findIndex(ctx context.Context, st store.Store, prefix string) (*index, erro
 		sets[stamp] = append(sets[stamp], o.Key)
 	}
 	slices.Sort(stamps)
+	if len(stamps) > 0 {
+		x.newest = stamps[len(stamps)-1]
+	}
 	x.cut = len(stamps) > 0 && !whole[stamps[len(stamps)-1]]
 	for _, complete := range []bool{true, false} {
 		for _, s := range slices.Backward(stamps) {

@@ -69,7 +69,7 @@ func (r *run) all(ctx context.Context) error {
 	var records sync.WaitGroup
 	after, cancel := outliving(ctx, indexTime)
 	defer cancel()
-	w := newIndexWriter(after, r.env.Store, r.env.Prefix+"/"+indexDir+r.env.Start.UTC().Format(stampForm)+"/", r.index)
+	w := newIndexWriter(after, r.env.Store, r.env.Prefix, r.index.next(r.env.Start), r.index)
 	records.Go(func() {
 		for t := range order {
 			<-t.done
@@ -103,10 +103,7 @@ func (r *run) all(ctx context.Context) error {
 		listed = r.clean(ctx, up)
 	}
 	if up {
-		err := w.end(whole)
-		if err == nil && whole && w.wrote {
-			err = r.dropOld(ctx)
-		}
+		err := r.endIndex(ctx, w, whole)
 		if err != nil && ctx.Err() == nil {
 			r.rec.Warn(runner.Problem{Doing: "write the index", Reason: err.Error(), Fix: "the files are there; the next run is slower"})
 		}
@@ -176,9 +173,6 @@ func (r *run) list(ctx context.Context, up bool, tasks, order chan<- *task) erro
 		case !r.file(p, up):
 			if p.known == nil {
 				continue
-			}
-			if r.config.Delete && p.local == nil && r.filter.takes(p.path) {
-				t.record = nil
 			}
 		case r.same(p):
 			if unchanged++; unchanged%1000 == 0 {
@@ -317,14 +311,4 @@ func (r *run) remarks() {
 	if n := r.failed.Load(); n > maxNamed {
 		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(int(n-maxNamed), "files") + " failed besides those that are named here", Fix: "the first of them may tell why"})
 	}
-}
-
-// dropOld removes the indexes of former runs.
-func (r *run) dropOld(ctx context.Context) error {
-	for _, o := range r.index.old {
-		if err := r.env.Store.Delete(ctx, o.Key, o.ETag); err != nil && !errors.Is(err, store.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }

@@ -35,7 +35,7 @@ func (r *run) download(ctx context.Context, t *task) {
 	}
 	f := fetch{store: r.env.Store, dir: r.dir}
 	for try := 1; ; try++ {
-		err := f.one(ctx, t.path, *t.object, t.known, it.Read)
+		err := f.one(ctx, t.path, *t.object, t.known, t.copied, it.Read)
 		switch {
 		case err == nil:
 			r.counted(nil)

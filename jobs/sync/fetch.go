@@ -1,6 +1,7 @@
 package dirsync
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,8 +26,9 @@ type fetch struct {
 var fetchBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // one brings one object to a path below root, as a whole or not at all. known
-// is what the index says of it, nil where it says nothing.
-func (f fetch) one(ctx context.Context, rel string, o store.Object, known *record, read func(int64)) (err error) {
+// is what the index says of it, nil where it says nothing; copied what it is then
+// if its sum fits.
+func (f fetch) one(ctx context.Context, rel string, o store.Object, known, copied *record, read func(int64)) (err error) {
 	defer func() {
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			err = fmt.Errorf("%w: free some space there, or name a directory on a larger disk", err)
@@ -65,15 +67,18 @@ func (f fetch) one(ctx context.Context, rel string, o store.Object, known *recor
 			_ = dir.Remove(tmp)
 		}
 	}()
-	sum := known.sums()
+	sum := cmp.Or(known, copied).sums()
 	err = fill(io.MultiWriter(w, sum), body, now.Size, read)
+	if known == nil && copied != nil && sum.fit() {
+		known, mtime, mode = copied, copied.MTime.settable(), permissions(copied.Mode)
+	}
 	if err == nil {
 		err = plain(w.Chmod(mode))
 	}
 	if err = errors.Join(err, plain(w.Close())); err != nil {
 		return err
 	}
-	if !sum.fit() {
+	if known != nil && !sum.fit() {
 		return errOther
 	}
 	if err := dir.Chtimes(tmp, time.Time{}, mtime); err != nil {

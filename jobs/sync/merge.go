@@ -16,6 +16,7 @@ type pair struct {
 	local  *entry        // nil: the directory has none
 	object *store.Object // nil: the store has none
 	known  *record       // what the index says of the object, if it is about that version
+	copied *record       // what it says of another version of that length, with a sum: of this one, if the store was copied
 	// stale says that this is none of all that: the index has a record of an
 	// object that is not there, or is another by now; without a path it cannot
 	// be read on.
@@ -93,11 +94,15 @@ func merge(ctx context.Context, local iter.Seq[entry], objects iter.Seq2[store.O
 				object.next()
 			}
 			if rec.ok && rec.at.Path == p.path {
-				if r := rec.at; p.object != nil && r.ETag == p.object.ETag && r.Size == p.object.Size {
+				switch r := rec.at; {
+				case p.object == nil || r.Size != p.object.Size:
+				case r.ETag == p.object.ETag:
 					p.known = &r
+				case r.CRC32C != "":
+					p.copied = &r
 				}
 				rec.next()
-				if p.known == nil && !yield(pair{path: p.path, object: p.object, stale: true}, nil) {
+				if p.known == nil && !yield(pair{path: p.path, object: p.object, copied: p.copied, stale: true}, nil) {
 					return
 				}
 			}

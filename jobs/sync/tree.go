@@ -81,6 +81,7 @@ type File struct {
 
 	object store.Object
 	record *record
+	copied *record // of this file if the sum fits
 }
 
 // Files yields what the store has, in the order of its keys. An error ends it.
@@ -99,7 +100,8 @@ func (t *Tree) Files(ctx context.Context) iter.Seq2[File, error] {
 }
 
 // each calls file for each, and missing with the path of each that the index
-// has and the store has not. lost is told why the index cannot be read on: what
+// has and the store has not; other with that of each whose object is certainly
+// another version than the index has. lost is told why the index cannot be read on: what
 // is missing behind that nobody knows.
 func (t *Tree) each(ctx context.Context, file func(File), missing, other func(path string), lost func(error)) error {
 	for p, err := range t.pairs(ctx, lost) {
@@ -110,7 +112,7 @@ func (t *Tree) each(ctx context.Context, file func(File), missing, other func(pa
 			file(t.file(p))
 		case p.path != "" && p.object == nil:
 			missing(p.path)
-		case p.object != nil:
+		case p.object != nil && p.copied == nil:
 			other(p.path) // the file itself comes next
 		}
 	}
@@ -141,7 +143,7 @@ func (t *Tree) relative(path string) (string, bool) {
 }
 
 func (t *Tree) file(p pair) File {
-	f := File{Size: p.object.Size, Modified: p.object.Modified, object: *p.object, record: p.known}
+	f := File{Size: p.object.Size, Modified: p.object.Modified, object: *p.object, record: p.known, copied: p.copied}
 	f.Path, _ = t.relative(p.path)
 	if p.known != nil {
 		f.Modified, f.Mode, f.Known = p.known.MTime.time(), permissions(p.known.Mode), true
@@ -233,7 +235,7 @@ func (t *Tree) fetch(ctx context.Context, dir *folder, f File, single string, re
 		rel = single
 	}
 	for try := 1; ; try++ {
-		err := fetch{store: t.Store, dir: dir}.one(ctx, rel, f.object, f.record, read)
+		err := fetch{store: t.Store, dir: dir}.one(ctx, rel, f.object, f.record, f.copied, read)
 		if !errors.Is(err, errBroken) || try == tries || ctx.Err() != nil {
 			return err
 		}

@@ -1,10 +1,12 @@
 package dirsync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -41,18 +43,20 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 	for range defaultParallel {
 		workers.Go(func() {
 			for f := range files {
-				err := t.verify(ctx, f, read)
+				known, err := t.verify(ctx, f, read)
 				mu.Lock()
 				switch what := fmt.Sprintf("%s: %v", f.object.Key, err); {
 				case err == nil:
 					v.Files++
 					v.Bytes += f.Size
 					switch {
-					case f.record == nil:
-					case f.record.SHA256 != "":
+					case known == nil && f.copied != nil:
+						v.Others = append(v.Others, f.object.Key)
+					case known == nil:
+					case known.SHA256 != "":
 						v.Summed++
 						v.Strong++
-					case f.record.CRC32C != "":
+					case known.CRC32C != "":
 						v.Summed++
 					}
 				case errors.Is(err, store.ErrNotExist): // deleted meanwhile
@@ -66,13 +70,18 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 		})
 	}
 	err := t.each(ctx, func(f File) { files <- f }, func(path string) { v.Missing = append(v.Missing, t.Prefix+"/"+path) },
-		func(path string) { v.Others = append(v.Others, t.Prefix+"/"+path) }, func(err error) {
+		func(path string) {
+			mu.Lock()
+			defer mu.Unlock()
+			v.Others = append(v.Others, t.Prefix+"/"+path)
+		}, func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			v.Unread = append(v.Unread, fmt.Sprintf("%s/%s: %v: what is missing is not known; the next run writes it again", t.Prefix, indexDir, err))
 		})
 	close(files)
 	workers.Wait()
+	slices.Sort(v.Others)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -81,23 +90,27 @@ func (t *Tree) Verify(ctx context.Context, read func(int64)) (Verified, error) {
 
 var errOther = errors.New("its bytes are not those that were kept")
 
-func (t *Tree) verify(ctx context.Context, f File, read func(int64)) error {
+// verify reads one file. known is what the index says of this version of it; nil
+// when it says nothing.
+func (t *Tree) verify(ctx context.Context, f File, read func(int64)) (known *record, err error) {
 	for try := 1; ; try++ {
 		body, o, err := t.Store.Open(ctx, f.object.Key, 0, -1)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		sum := f.record.sums()
+		sum := cmp.Or(f.record, f.copied).sums()
 		err = fill(sum, body, o.Size, read)
 		body.Close()
 		switch {
 		case err != nil && try < tries && ctx.Err() == nil:
 		case err != nil:
-			return err
-		case o.ETag != f.object.ETag || sum.fit():
-			return nil
+			return nil, err
+		case f.record == nil && f.copied != nil && sum.fit():
+			return f.copied, nil
+		case f.record == nil || o.ETag != f.object.ETag || sum.fit():
+			return f.record, nil
 		default:
-			return errOther
+			return nil, errOther
 		}
 	}
 }

@@ -25,7 +25,7 @@ func TestStationKills(t *testing.T) {
 	}
 	rounds := 6
 	if os.Getenv("MAYFLY_E2E_ALL") != "" {
-		rounds = 150
+		rounds = 60
 	}
 	s := newStation(t, 64, "a")
 	a := s.hosts["a"]

@@ -227,3 +227,14 @@ func (r *Report) OldestGood() (name string, at time.Time) {
 	}
 	return OneLine(name, 200), at
 }
+
+// Never are the items that no run has ever backed up well, by job and name.
+func (r *Report) Never() []string {
+	var list []string
+	for _, jr := range r.Jobs {
+		for _, name := range jr.ages(r.Ended, 0).never {
+			list = append(list, OneLine(jr.Name+" "+name, 200))
+		}
+	}
+	return list
+}

@@ -24,7 +24,7 @@ func newStatusCmd(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Show the last runs, what is at work, and the next start",
 		Long: `Status shows how the last runs went, whether one is at work now, the oldest good
-backup and the next start. With a config whose store is in AWS it also asks there:
+backup, what has none, and the next start. With a config whose store is in AWS it also asks there:
 what is deployed and running, whether the processes that would replace an instance
 are still suspended, who gets no mail, the volume and the newest good snapshot of
 each host that pushes, and what is left over, with the command that removes it. With --store it asks the store alone.
@@ -70,6 +70,8 @@ type status struct {
 	Store      string      `json:"store"`
 	Next       time.Time   `json:"next,omitzero"`
 	OldestGood *goodBackup `json:"oldest_good,omitempty"`
+	// NeverGood are items of the newest report that have no good backup at all.
+	NeverGood []string `json:"never_good,omitempty"`
 	// Ageless says that no job of the newest report makes backups.
 	Ageless bool      `json:"ageless,omitempty"`
 	Runs    []pastRun `json:"runs"` // newest first
@@ -83,6 +85,7 @@ type status struct {
 	AWS *awsStatus `json:"aws,omitempty"`
 
 	zone   *time.Location
+	ages   bool   // a report has said how old backups are
 	unseen string // why AWS was not asked
 	flags  string // of suggested commands that need the config
 }
@@ -167,6 +170,9 @@ func (s *status) add(p runner.Past) {
 		if s.OldestGood == nil && rep.Ageless() {
 			s.Ageless = true // what older reports know is of other jobs
 		}
+		if !s.ages && len(rep.Jobs) > 0 {
+			s.ages, s.NeverGood = true, rep.Never()
+		}
 		if name, at := rep.OldestGood(); s.OldestGood == nil && !s.Ageless && !at.IsZero() {
 			s.OldestGood = &goodBackup{name, at, p.Run}
 		}
@@ -219,6 +225,14 @@ func (s *status) print(out io.Writer, now time.Time, flags string) error {
 		fmt.Fprintf(w, "Oldest good backup:  none: the jobs make none that grow old\n")
 	} else if len(s.Runs) > 0 {
 		fmt.Fprintf(w, "Oldest good backup:  none\n")
+	}
+	if n := len(s.NeverGood); n > 0 {
+		const some = 5
+		list := strings.Join(s.NeverGood[:min(n, some)], ", ")
+		if n > some {
+			list += fmt.Sprintf(" and %d more", n-some)
+		}
+		fmt.Fprintf(w, "Never backed up:     %s\n", list)
 	}
 	switch {
 	case s.Next.IsZero():

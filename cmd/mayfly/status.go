@@ -24,10 +24,11 @@ func newStatusCmd(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Show the last runs, what is at work, and the next start",
 		Long: `Status shows how the last runs went, whether one is at work now, the oldest good
-backup, what has none, and the next start. With a config whose store is in AWS it also asks there:
-what is deployed and running, whether the processes that would replace an instance
-are still suspended, who gets no mail, the volume and the newest good snapshot of
-each host that pushes, and what is left over, with the command that removes it. With --store it asks the store alone.
+backup, what has none, and the next start. With a config whose store is in AWS it
+also asks there: what is deployed and running, whether the processes that would
+replace an instance are still suspended, who gets no mail, the volume and the
+newest good snapshot of each host that pushes, and what is left over, with the
+command that removes it. With --store it asks the store alone.
 
 Exit codes: 0 shown, however the runs went, 1 the store cannot be read, 2 bad
 usage or config.`,

@@ -303,7 +303,7 @@ func (r *run) counted(err error) {
 // remarks are what the reader should know and cannot see from the files.
 func (r *run) remarks() {
 	for kind, n := range r.kinds {
-		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(n, kind) + " left out: they are not followed, and the store holds files only"})
+		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(n, kind) + " left out: links are not followed, and the store holds files only"})
 	}
 	if n := r.vanished.Load(); n > 0 {
 		r.rec.Warn(runner.Problem{Reason: runner.FormatCount(int(n), "files") + " removed by others while the run was at work"})

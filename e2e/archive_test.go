@@ -119,6 +119,9 @@ func TestZipReaders(t *testing.T) {
 				return w.Metadata("repository", []byte(`{"id": 42}`))
 			})
 			for tool, script := range zipTesters {
+				if !c.everything && os.Getenv("MAYFLY_E2E_ALL") == "" {
+					break // the readers below hold every byte of the large one against its sum
+				}
 				if out, err := shell(t, script, "FILE="+file).CombinedOutput(); err != nil {
 					t.Errorf("%s: %v\n%s", tool, err, out)
 				}

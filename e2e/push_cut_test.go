@@ -177,7 +177,9 @@ func TestPushCutBetween(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var connections atomic.Int32 // begin, the first, the second, again, done
+	// Begin, the first, the second, again, done; and begin again, if what the cut
+	// says could be that of a window which has closed.
+	var connections atomic.Int32
 	port := cutter(t, h.port, func() int64 {
 		if connections.Add(1) == 3 {
 			return 0
@@ -187,7 +189,7 @@ func TestPushCutBetween(t *testing.T) {
 	h.config(fmt.Sprintf("port: %s\nwait: 4s\nbwlimit: 600K\nsources: [%s, %s]", strings.TrimPrefix(port, "127.0.0.1:"), h.source, second))
 	began := time.Now()
 	h.push().ok(t)
-	if took := time.Since(began); took < 5*time.Second || connections.Load() != 5 {
+	if took := time.Since(began); took < 5*time.Second || connections.Load() < 5 {
 		t.Errorf("it took %s and %d connections, which shows nothing", took, connections.Load())
 	}
 	same(t, h.source, filepath.Join(h.dir, h.source))

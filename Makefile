@@ -38,15 +38,10 @@ check:
 	go run $(STATICCHECK) -tags e2evm ./e2e/vm
 
 # Most of these tests wait, for clocks and for others: more at once than there
-# are processors. The longest one would begin among the last, and be alone then.
-E2E_LONGEST = ^TestMemory$$$$
+# are processors.
 e2e: build
 	sh e2e/install.sh
-	go test -tags e2e -c -o .e2e/e2e.test ./e2e
-	export PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" && cd e2e && { \
-		"$(CURDIR)/.e2e/e2e.test" -test.timeout 25m -test.run '$(E2E_LONGEST)' & longest=$$!; \
-		"$(CURDIR)/.e2e/e2e.test" -test.timeout 25m -test.parallel 5 -test.skip '$(E2E_LONGEST)'; others=$$?; \
-		wait $$longest && exit $$others; }
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -parallel 5 -timeout 25m ./e2e
 
 # Of e2e, what is about hosts that push.
 e2e-receive: build

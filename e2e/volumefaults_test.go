@@ -283,6 +283,28 @@ func TestVolumeBusyElsewhere(t *testing.T) {
 		[]string{"sleep (pid PID, which has it mounted at MOUNT in a namespace of its own)"})
 }
 
+// When time runs out in a try, those who held the volume in the try before are
+// named all the same.
+func TestVolumeBusyToTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	real, err := exec.LookPath("umount")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "umount"), fmt.Appendf(nil, `#!/bin/sh
+[ ! -e %[1]s/tried ] || [ -e %[1]s/over ] || { sleep 60 & trap "kill $!; touch %[1]s/over; exit 1" TERM; wait; }
+touch %[1]s/tried
+exec %[2]s "$@"
+`, dir, real), 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	heldBy(t, `cd "$1"; echo ready; exec sleep 60`, []string{`sleep (pid PID, cwd is "MOUNT")`})
+	if _, err := os.Stat(filepath.Join(dir, "over")); err != nil {
+		t.Error("time did not run out in the second try:", err)
+	}
+}
+
 // heldBy has a script hold a volume while it is closed.
 func heldBy(t *testing.T, hold string, says []string) {
 	t.Helper()
@@ -301,7 +323,7 @@ func heldBy(t *testing.T, hold string, says []string) {
 	if _, err := io.ReadFull(out, ready); err != nil || string(ready) != "ready\n" {
 		t.Fatalf("%q, %v", ready, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the first try has to write first
 	defer cancel()
 	err = d.system().Close(ctx, m)
 	if !errors.Is(err, volume.ErrBusy) {

@@ -57,6 +57,7 @@ func (s System) unmount(ctx context.Context, volume, path, point string) error {
 		}
 	}
 	end := time.Now().Add(busyWait)
+	var busy error // of a try before
 	for {
 		err := umount(ctx, point, device)
 		if err == nil {
@@ -66,9 +67,13 @@ func (s System) unmount(ctx context.Context, volume, path, point string) error {
 			s.log().Info("unmounted", "volume", volume, "at", point)
 			return m.soundness(volume)
 		}
+		if busy != nil && ctx.Err() != nil {
+			err = busy // the last try says only that time ran out in it
+		}
 		if !errors.Is(err, ErrBusy) {
 			return failed("unmount", volume, err)
 		}
+		busy = err
 		if time.Now().After(end) || pause(ctx, busyEvery) != nil {
 			return stillHeld(context.WithoutCancel(ctx), volume, device, point, err)
 		}

@@ -12,6 +12,8 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS     = -s -w -X main.version=$(VERSION)
 GOBUILD     = CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+# As it is built, so that what it needs is compiled once for all of it.
+AS_BUILT    = CGO_ENABLED=0 GOFLAGS='$(strip $(GOFLAGS) -trimpath)'
 PLATFORMS   = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 
 # Something real may answer at the metadata address of a cloud machine; tests
@@ -30,30 +32,30 @@ test: check
 check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
-	go vet ./...
-	go vet -tags e2e ./e2e
-	go vet -tags e2evm ./e2e/vm
-	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags e2e ./e2e
-	go run $(STATICCHECK) -tags e2evm ./e2e/vm
+	$(AS_BUILT) go vet ./...
+	$(AS_BUILT) go vet -tags e2e ./e2e
+	$(AS_BUILT) go vet -tags e2evm ./e2e/vm
+	$(AS_BUILT) go run $(STATICCHECK) ./...
+	$(AS_BUILT) go run $(STATICCHECK) -tags e2e ./e2e
+	$(AS_BUILT) go run $(STATICCHECK) -tags e2evm ./e2e/vm
 
 # Most of these tests wait, for clocks and for others: more at once than there
 # are processors.
 e2e: build
 	sh e2e/install.sh
-	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -parallel 5 -timeout 25m ./e2e
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" $(AS_BUILT) go test -tags e2e -count 1 -parallel 5 -timeout 25m ./e2e
 
 # Of e2e, what is about hosts that push.
 e2e-receive: build
 	sh e2e/install.sh
-	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" go test -tags e2e -count 1 -timeout 15m -run 'TestReceive|TestStation|TestVolume' ./e2e
+	PATH="$(CURDIR)/.e2e/venv/bin:$(CURDIR)/.e2e/bin:$$PATH" $(AS_BUILT) go test -tags e2e -count 1 -timeout 15m -run 'TestReceive|TestStation|TestVolume' ./e2e
 
 e2e-vm: VM_TESTS = TestRun
 e2e-vm-all: VM_TESTS = .
 e2e-vm e2e-vm-all: build
 	sh e2e/install.sh
 	MAYFLY_VM_IMAGE=$$(sh e2e/vm/image.sh) && export MAYFLY_VM_IMAGE && \
-	go test -tags e2evm -count 1 -timeout 90m -v -run '$(VM_TESTS)' ./e2e/vm
+	$(AS_BUILT) go test -tags e2evm -count 1 -timeout 90m -v -run '$(VM_TESTS)' ./e2e/vm
 
 fuzz:
 	sh e2e/fuzz.sh internal/archive internal/packfile internal/gitwire internal/rsyncargs jobs

@@ -43,6 +43,7 @@ const minutes = 60
 // version that Step Functions has, on groups as they may be after a launch has
 // failed. The longest run of these takes 2 h 15 min, and it waits an hour more.
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	o := largest(t)
 	schedule, err := stack.NewSchedule("0 17 * * FRI", "Europe/Berlin", 2*time.Hour, time.Now())
 	if err != nil {

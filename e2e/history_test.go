@@ -32,6 +32,7 @@ type moment struct {
 // at each of forty runs: by mayfly with git and without, and by what RESTORE.txt
 // says, with the system's git and with a current one.
 func TestRandomHistories(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		seed  uint64

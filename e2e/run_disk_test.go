@@ -21,6 +21,7 @@ var (
 
 // What goes to a bucket touches no disk on its way.
 func TestNoByteOnLocalDisk(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t).versity()
 	w.repo("small", gittest.Normal)
 	w.repo("small.wiki", gittest.Wiki)

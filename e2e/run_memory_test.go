@@ -25,21 +25,22 @@ func TestMemory(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
+		space int64 // what it takes
 		limit int64
 		fill  func(w *world) error
 		least int64 // bytes of the store at least, so that it was about that size
 		repos int
 	}{
-		{"four of 260 MB at once", memoryPromise, fourLarge, 4 * 250e6, 4},
-		{"one over 4 GiB", memoryPromise, func(w *world) error {
-			return huge(w.bare("huge"), 4608)
+		{"four of 260 MB at once", 3 << 30, memoryPromise, fourLarge, 4 * 250e6, 4},
+		{"one over 4 GiB", 9 << 30, memoryPromise, func(w *world) error {
+			return huge(w.bare("huge"), 4120)
 		}, 4 << 30, 1},
-		{"100,000 refs", memoryPromise + 100_000*1000, func(w *world) error {
+		{"100,000 refs", 1 << 30, memoryPromise + 100_000*1000, func(w *world) error {
 			return gittest.Many(w.bare("many"), 100_000)
 		}, 1e6, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t).versity()
+			w := newWorldIn(t, roomy(t, c.space)).versity()
 			began := time.Now()
 			if err := c.fill(w); err != nil {
 				t.Fatal(err)

@@ -19,6 +19,7 @@ var notify = regexp.MustCompile(`(?m)^notify:.*\n`)
 // Whoever reads the output may go away, and the backup goes on: `head` used to
 // kill the run with SIGPIPE, without a report and with the lock held.
 func TestOutputNobodyReads(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, name := range []string{"one", "two", "three"} {
 		w.repo(name, gittest.Normal)

@@ -43,6 +43,7 @@ var wikis = []string{"normal", "empty", "shared", "detached"}
 
 // What one gets back with stock tools alone is what was there, of everything.
 func TestRunRestoresEverywhere(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		store string
 		pull  bool

@@ -62,6 +62,7 @@ func where(t *testing.T, name string, f func(t *testing.T, w *world, address str
 // Interrupted, a run stops soon, keeps what is finished, leaves nothing half
 // made, says why, and lets the next one go on.
 func TestSignalInterrupts(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		where(t, sig.String()+" ", func(t *testing.T, w *world, address string) {
 			p := midway(w, address)
@@ -151,6 +152,7 @@ func TestSecondSignalEnds(t *testing.T) {
 // Killed, a run leaves nothing half made that could be taken for a backup. The
 // next one says who seems to be at work, and works once the lease has run out.
 func TestKillLeavesNothingHalfMade(t *testing.T) {
+	t.Parallel()
 	where(t, "", func(t *testing.T, w *world, address string) {
 		p := midway(w, address)
 		if err := p.cmd.Process.Kill(); err != nil {

@@ -104,6 +104,7 @@ func template(t *testing.T, o stack.Options) []byte {
 // version that Step Functions has, against the store as it may be when the end
 // action has come.
 func TestMissedRuns(t *testing.T) {
+	t.Parallel()
 	o := largest(t)
 	schedule, err := stack.NewSchedule("0 17 * * FRI", "Europe/Berlin", 2*time.Hour, time.Now())
 	if err != nil {

@@ -15,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
 	"mayfly/internal/gocryptfs"
 	"mayfly/internal/imdstest"
 	"mayfly/internal/store"
@@ -24,11 +28,9 @@ import (
 // temporary are the volumes that are marked so.
 func (s *station) temporary() []string {
 	s.t.Helper()
-	var out struct{ Volumes []struct{ VolumeId string } }
-	s.m.answer(&out, "ec2", "describe-volumes", "--filters", "Name=tag-key,Values=mayfly:temporary")
 	var list []string
-	for _, v := range out.Volumes {
-		list = append(list, v.VolumeId)
+	for _, v := range s.ebs.volumes(ec2.DescribeVolumesInput{Filters: []types.Filter{{Name: aws.String("tag-key"), Values: []string{"mayfly:temporary"}}}}) {
+		list = append(list, *v.VolumeId)
 	}
 	return list
 }

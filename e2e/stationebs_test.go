@@ -4,7 +4,7 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +17,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // An ebs is what moto lacks behind its volumes: a file each, behind a loop
@@ -125,29 +129,34 @@ func (e *ebs) seen(r *http.Request, answered bool) bool {
 type volumeState struct{ attached, word string }
 
 func (e *ebs) state(volume string) (s volumeState) {
-	var out struct {
-		Volumes []struct {
-			Attachments []struct{ InstanceId, State string }
-		}
-	}
-	e.ask(&out, "ec2", "describe-volumes", "--volume-ids", volume)
-	for _, v := range out.Volumes {
+	for _, v := range e.volumes(ec2.DescribeVolumesInput{VolumeIds: []string{volume}}) {
 		for _, a := range v.Attachments {
-			s.attached, s.word = a.InstanceId, a.State
+			s.attached, s.word = aws.ToString(a.InstanceId), string(a.State)
 		}
 	}
 	return s
 }
 
-// ask is the moto's answer, for goroutines that may not end the test.
-func (e *ebs) ask(v any, args ...string) {
-	r, err := runAWS(moduleRoot(e.t), e.moto.env(e.moto.server, e.moto.admin), append([]string{"--endpoint-url", e.moto.server, "--output", "json"}, args...)...)
-	if err == nil {
-		err = json.Unmarshal([]byte(r.out), v)
-	}
+func (e *ebs) volumes(which ec2.DescribeVolumesInput) []types.Volume {
+	out, err := e.moto.askEC2().DescribeVolumes(context.Background(), &which)
 	if err != nil {
-		e.wrong("aws %s: %v: %s", strings.Join(args, " "), err, r)
+		e.wrong("%v", err)
+		return nil
 	}
+	return out.Volumes
+}
+
+// taken are a volume's snapshots, oldest first.
+func (e *ebs) taken(volume string) []types.Snapshot {
+	out, err := e.moto.askEC2().DescribeSnapshots(context.Background(), &ec2.DescribeSnapshotsInput{
+		Filters: []types.Filter{{Name: aws.String("volume-id"), Values: []string{volume}}},
+	})
+	if err != nil {
+		e.wrong("%v", err)
+		return nil
+	}
+	slices.SortStableFunc(out.Snapshots, func(a, b types.Snapshot) int { return aws.ToTime(a.StartTime).Compare(aws.ToTime(b.StartTime)) })
+	return out.Snapshots
 }
 
 func (e *ebs) sh(script string, args ...string) (string, error) {
@@ -166,20 +175,14 @@ func (e *ebs) create(id string) {
 	if _, err := os.Stat(e.image(id)); err == nil {
 		return
 	}
-	var out struct {
-		Volumes []struct {
-			SnapshotId string
-			Size       int64
-		}
-	}
-	e.ask(&out, "ec2", "describe-volumes", "--volume-ids", id)
-	for _, v := range out.Volumes {
-		script, from := `cp --sparse=always "$1" "$2"`, e.copyOf(v.SnapshotId)
-		if v.SnapshotId == "" {
-			script, from = `truncate -s "$1"G "$2"`, fmt.Sprint(v.Size)
+	for _, v := range e.volumes(ec2.DescribeVolumesInput{VolumeIds: []string{id}}) {
+		snapshot := aws.ToString(v.SnapshotId)
+		script, from := `cp --sparse=always "$1" "$2"`, e.copyOf(snapshot)
+		if snapshot == "" {
+			script, from = `truncate -s "$1"G "$2"`, fmt.Sprint(*v.Size)
 		}
 		if _, err := e.sh(script, from, e.image(id)); err != nil {
-			e.wrong("a volume of %q: %v", v.SnapshotId, err)
+			e.wrong("a volume of %q: %v", snapshot, err)
 		}
 	}
 }
@@ -219,16 +222,13 @@ func (e *ebs) detach(id string) {
 
 // copy keeps what is on a volume now for the newest of its snapshots.
 func (e *ebs) copy(id string) {
-	var out struct {
-		Snapshots []struct{ SnapshotId, StartTime string }
-	}
-	e.ask(&out, "ec2", "describe-snapshots", "--filters", "Name=volume-id,Values="+id)
-	for _, s := range out.Snapshots {
-		if _, err := os.Stat(e.copyOf(s.SnapshotId)); err == nil {
+	for _, s := range e.taken(id) {
+		to := e.copyOf(*s.SnapshotId)
+		if _, err := os.Stat(to); err == nil {
 			continue
 		}
-		if _, err := e.sh(`blockdev --flushbufs "$3" 2>/dev/null || :; cp --sparse=always "$1" "$2"`, e.image(id), e.copyOf(s.SnapshotId), e.devices[id]); err != nil {
-			e.wrong("snapshot %s: %v", s.SnapshotId, err)
+		if _, err := e.sh(`blockdev --flushbufs "$3" 2>/dev/null || :; cp --sparse=always "$1" "$2"`, e.image(id), to, e.devices[id]); err != nil {
+			e.wrong("snapshot %s: %v", *s.SnapshotId, err)
 		}
 	}
 }
@@ -242,24 +242,11 @@ type takenSnapshot struct {
 // snapshots are those of a volume, oldest first.
 func (e *ebs) snapshots(volume string) []takenSnapshot {
 	e.t.Helper()
-	var out struct {
-		Snapshots []struct {
-			SnapshotId, StartTime string
-			Tags                  []struct{ Key, Value string }
-		}
-	}
-	e.moto.answer(&out, "ec2", "describe-snapshots", "--filters", "Name=volume-id,Values="+volume)
-	slices.SortStableFunc(out.Snapshots, func(a, b struct {
-		SnapshotId, StartTime string
-		Tags                  []struct{ Key, Value string }
-	}) int {
-		return strings.Compare(a.StartTime, b.StartTime)
-	})
 	var list []takenSnapshot
-	for _, s := range out.Snapshots {
-		one := takenSnapshot{s.SnapshotId, map[string]string{}}
+	for _, s := range e.taken(volume) {
+		one := takenSnapshot{*s.SnapshotId, map[string]string{}}
 		for _, tag := range s.Tags {
-			one.tags[tag.Key] = tag.Value
+			one.tags[*tag.Key] = *tag.Value
 		}
 		list = append(list, one)
 	}

@@ -88,6 +88,7 @@ func versityStore(t *testing.T, endpoint, bucket string) *store.S3 {
 // The suite that the in-process server passes holds for one that nobody here
 // wrote, and that verifies signatures.
 func TestStoreOnVersity(t *testing.T) {
+	t.Parallel()
 	endpoint, _ := startVersity(t)
 	n := 0
 	storetest.Run(t, 5<<20, func(t *testing.T) store.Store {

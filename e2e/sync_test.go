@@ -30,9 +30,11 @@ type synced struct {
 	store string
 }
 
-func newSynced(t *testing.T) *synced {
+func newSynced(t *testing.T) *synced { return newSyncedIn(t, t.TempDir()) }
+
+func newSyncedIn(t *testing.T, dir string) *synced {
 	t.Helper()
-	w := newWorld(t).versity()
+	w := newWorldIn(t, dir).versity()
 	s := &synced{world: w, src: filepath.Join(w.dir, "docs"), store: s3Store}
 	if err := os.Mkdir(s.src, 0o755); err != nil {
 		t.Fatal(err)
@@ -384,7 +386,8 @@ func TestSyncManyFiles(t *testing.T) {
 // A file that no single request could carry: S3's limit is 5 GiB. It is not
 // parallel: its writes would keep the disk from all tests beside it.
 func TestSyncHugeFile(t *testing.T) {
-	s := newSynced(t)
+	t.Parallel()
+	s := newSyncedIn(t, roomy(t, 6<<30))
 	f, err := os.Create(filepath.Join(s.src, "huge"))
 	if err == nil {
 		_, err = f.WriteAt([]byte("the end"), 5<<30+12345)

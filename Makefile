@@ -32,12 +32,8 @@ test: check
 check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
-	$(AS_BUILT) go vet ./...
-	$(AS_BUILT) go vet -tags e2e ./e2e
-	$(AS_BUILT) go vet -tags e2evm ./e2e/vm
-	$(AS_BUILT) go run $(STATICCHECK) ./...
-	$(AS_BUILT) go run $(STATICCHECK) -tags e2e ./e2e
-	$(AS_BUILT) go run $(STATICCHECK) -tags e2evm ./e2e/vm
+	$(AS_BUILT) go vet -tags e2e,e2evm ./...
+	$(AS_BUILT) go run $(STATICCHECK) -tags e2e,e2evm ./...
 
 # Most of these tests wait, for clocks and for others: more at once than there
 # are processors.

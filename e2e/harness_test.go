@@ -304,13 +304,15 @@ func (p *process) wait() result {
 // fs/exec.c).
 func (p *process) watch() {
 	root := p.cmd.Process.Pid
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for n := 0; ; n++ {
+		wait := 5 * time.Millisecond
+		if n > 200 { // no short one: what it had most of memory is seen later, too
+			wait = 25 * time.Millisecond
+		}
 		select {
 		case <-p.stop:
 			return
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 		p.peak = max(p.peak, peakOf(root))
 		if n%5 == 0 {

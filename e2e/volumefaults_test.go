@@ -271,7 +271,7 @@ func TestVolumeBusy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			heldBy(t, x.hold, x.says)
+			heldBy(t, 10*time.Second, x.hold, x.says)
 		})
 	}
 }
@@ -279,7 +279,7 @@ func TestVolumeBusy(t *testing.T) {
 // A process in a mount namespace of its own keeps what was mounted when that
 // was made. This has every test's volume, and so no other runs beside it.
 func TestVolumeBusyElsewhere(t *testing.T) {
-	heldBy(t, `exec unshare --mount --propagation private sh -c 'echo ready; exec sleep 60'`,
+	heldBy(t, 4*time.Second, `exec unshare --mount --propagation private sh -c 'echo ready; exec sleep 60'`,
 		[]string{"sleep (pid PID, which has it mounted at MOUNT in a namespace of its own)"})
 }
 
@@ -299,14 +299,15 @@ exec %[2]s "$@"
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	heldBy(t, `cd "$1"; echo ready; exec sleep 60`, []string{`sleep (pid PID, cwd is "MOUNT")`})
+	heldBy(t, 4*time.Second, `cd "$1"; echo ready; exec sleep 60`, []string{`sleep (pid PID, cwd is "MOUNT")`})
 	if _, err := os.Stat(filepath.Join(dir, "over")); err != nil {
 		t.Error("time did not run out in the second try:", err)
 	}
 }
 
-// heldBy has a script hold a volume while it is closed.
-func heldBy(t *testing.T, hold string, says []string) {
+// heldBy has a script hold a volume while it is closed, which begins with
+// writing everything to it.
+func heldBy(t *testing.T, limit time.Duration, hold string, says []string) {
 	t.Helper()
 	d := newDisk(t, 64*miB)
 	m := d.open()
@@ -323,7 +324,7 @@ func heldBy(t *testing.T, hold string, says []string) {
 	if _, err := io.ReadFull(out, ready); err != nil || string(ready) != "ready\n" {
 		t.Fatalf("%q, %v", ready, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the first try has to write first
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	err = d.system().Close(ctx, m)
 	if !errors.Is(err, volume.ErrBusy) {

@@ -35,18 +35,16 @@ type group struct {
 func newGroup(o groupOptions) (*group, error) {
 	g := &group{options: o, over: make(chan struct{}), escaped: map[string]bool{}}
 	g.take()
-	var err error
+	err := errNoRoot
 	if os.Geteuid() == 0 {
 		g.cgroup, err = newCgroup()
-	} else {
-		err = errors.New("it needs root")
 	}
 	if g.cgroup == nil {
 		switch {
 		case o.confined:
 			return nil, unconfined(err)
 		case o.required:
-			return nil, fmt.Errorf("memory cannot be limited here: %w: remove memory, or run mayfly as root on a machine with control groups v2", err)
+			return nil, unlimited(err)
 		}
 		return g, nil
 	}
@@ -54,6 +52,21 @@ func newGroup(o groupOptions) (*group, error) {
 		return nil, errors.Join(err, g.cgroup.remove())
 	}
 	return g, nil
+}
+
+var errNoRoot = errors.New("it needs root")
+
+// limits says why memory could not be limited here, as far as that is known
+// without a group.
+func limits() error {
+	if os.Geteuid() != 0 {
+		return unlimited(errNoRoot)
+	}
+	return nil
+}
+
+func unlimited(err error) error {
+	return fmt.Errorf("memory cannot be limited here: %w: remove memory, or run mayfly as root on a machine with control groups v2", err)
 }
 
 // unconfined says why a command is not run at all.

@@ -20,10 +20,13 @@ func newGroup(o groupOptions) (*group, error) {
 	case o.confined:
 		return nil, errors.New("the command cannot be kept from the instance's credentials: that needs Linux")
 	case o.required:
-		return nil, errors.New("memory cannot be limited on this system: remove memory")
+		return nil, limits()
 	}
 	return &group{}, nil
 }
+
+// limits says why memory cannot be limited here.
+func limits() error { return errors.New("memory cannot be limited on this system: remove memory") }
 
 func (g *group) start(cmd *exec.Cmd) error {
 	if err := ownSession(cmd); err != nil {

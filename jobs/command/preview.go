@@ -84,6 +84,11 @@ func (j *job) Preview(_ context.Context, out io.Writer) error {
 // known before.
 func (j *job) ready() error {
 	c := j.config
+	if c.Memory > 0 {
+		if err := limits(); err != nil {
+			return err
+		}
+	}
 	if c.Dir != "" {
 		if fi, err := os.Stat(c.Dir); err != nil {
 			return fmt.Errorf("dir: %w: make it, or name another", err)

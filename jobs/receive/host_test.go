@@ -105,6 +105,8 @@ func TestOutcomes(t *testing.T) {
 		"sftp":                     {func(v *visit) { v.login(); v.session("sftp", "", 0, "") }, allThere, "", true},
 		"sftp full":                {func(v *visit) { v.login(); v.session("sftp", "", 11, "") }, inParts, "sftp ended with exit code 11 (a file could not be written): look whether the volume is full, and enlarge it", false},
 		"sftp cut, again":          {func(v *visit) { v.login(); v.session("sftp", "", 1, ""); v.session("sftp", "", 0, "") }, allThere, "", true},
+		"sftp, no word":            {func(v *visit) { v.login(); v.host.promisedAll(); v.session("sftp", "", 0, "") }, inParts, "did not say that it has sent all", false},
+		"sftp, word kept":          {func(v *visit) { v.login(); v.host.promisedAll(); v.session("sftp", "", 0, ""); v.host.saidDone(false) }, allThere, "", true},
 		"refused, and done":        {func(v *visit) { v.login(); v.turned(); v.host.saidDone(false) }, nothing, "it logged in and was refused: -K is not allowed", true},
 		"one of two refused":       {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.turned(); v.host.saidDone(false) }, inParts, "a push of it was refused: -K is not allowed", true},
 		"one refused, and no word": {func(v *visit) { v.login(); v.session(push, ".", 0, ""); v.turned() }, inParts, "a push of it was refused", false},

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -39,18 +38,26 @@ func TestMemory(t *testing.T) {
 		}, 1e6, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorldIn(t, roomy(t, c.space)).versity()
+			w := newWorldIn(t, roomy(t, c.space))
+			address := s3Store
+			// A server of S3 takes as long again for these; TestSyncHugeFile has more
+			// in one, by the same writer.
+			if c.least >= 4<<30 && os.Getenv("MAYFLY_E2E_ALL") == "" {
+				address = w.fileStore()
+			} else {
+				w.versity()
+			}
 			began := time.Now()
 			if err := c.fill(w); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("made in %s", time.Since(began).Round(time.Second))
-			r := w.run(w.config(s3Store, "parallel: 4"))
+			r := w.run(w.config(address, "parallel: 4"))
 			if r.code != 0 {
 				t.Fatalf("%s", r)
 			}
 			var stored int64
-			for name, file := range w.segments(w.s3dir + "/" + strings.TrimPrefix(s3Store, "s3://")) {
+			for name, file := range w.segments(w.copyDir(address)) {
 				info, err := os.Stat(file)
 				if err != nil {
 					t.Fatal(err)

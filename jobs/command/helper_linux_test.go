@@ -279,12 +279,12 @@ func leave(names []string) {
 // A preview without root says that there is no limit of memory without it.
 func TestPreviewAsUser(t *testing.T) {
 	t.Parallel()
-	c := exec.Command("/proc/self/exe", "-test.run=^TestPreview$")
+	c := exec.Command("/proc/self/exe", "-test.v", "-test.run=^TestPreview$")
 	if os.Geteuid() == 0 {
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
 	c.Env = append(os.Environ(), "TMPDIR=/tmp")
-	if out, err := c.CombinedOutput(); err != nil {
+	if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestPreview") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
